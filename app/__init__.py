@@ -1,0 +1,1 @@
+"""Authkeep: an authentication and user-management server on FastAPI."""
