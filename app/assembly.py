@@ -1,0 +1,124 @@
+"""Putting a server together: settings choose the adapters, features plug themselves in, in order of rank."""
+
+import asyncio
+from collections.abc import Callable
+
+from app.audit import feature as audit
+from app.auth import feature as auth
+from app.config import Settings
+from app.core.clock import Clock, system_clock
+from app.core.health import HEALTH, HealthCheck
+from app.core.limits import RateLimits
+from app.core.ports import MailTransport, Refusals, SessionChecks
+from app.core.server import Server
+from app.database import Database, prepare_file
+from app.health import feature as health
+from app.infra.migrations import is_current
+from app.infra.redis import RedisCounters, RedisRefusals
+from app.infra.sessions_postgres import PostgresSessionChecks
+from app.infra.sessions_sqlite import SqliteSessionChecks
+from app.infra.smtp import SmtpTransport
+from app.jobs import service as jobs
+from app.mail import feature as mail
+from app.mail.dev import DevMailbox
+from app.passwords import feature as passwords
+from app.tickets import feature as tickets
+from app.users import feature as users
+
+FEATURES: tuple[Callable[[Server], None], ...] = (
+    audit.install,
+    mail.install,
+    tickets.install,
+    users.install,
+    auth.install,
+    passwords.install,
+    health.install,
+)
+
+
+def build_server(settings: Settings, clock: Clock = system_clock) -> Server:
+    """A server with every feature installed; it has connected to nothing yet."""
+    prepare_file(settings.database_url)
+    database = Database(settings.database_url)
+    counters = RedisCounters(settings.redis_url) if settings.redis_url else None
+    server = Server(
+        settings=settings,
+        database=database,
+        sessions=_session_checks(settings, database),
+        refusals=RedisRefusals(settings.redis_url) if settings.redis_url else None,
+        limits=_limits(settings, counters),
+        mail=_transport(settings, database),
+        clock=clock,
+    )
+    if counters is not None:
+        server.closers.append(counters.close)
+    for install in FEATURES:
+        install(server)
+    _plug_checks(server)
+    return server
+
+
+async def close_server(server: Server) -> None:
+    """Let go of everything that was opened."""
+    for close in server.closers:
+        await close()
+    await server.sessions.close()
+    if server.refusals is not None:
+        await server.refusals.close()
+    await server.database.close()
+
+
+def _session_checks(settings: Settings, database: Database) -> SessionChecks:
+    url = settings.database_url
+    return SqliteSessionChecks(url) if database.is_sqlite else PostgresSessionChecks(url)
+
+
+def _limits(settings: Settings, counters: RedisCounters | None) -> RateLimits:
+    rules = {
+        "login": settings.RATE_LIMIT_LOGIN,
+        "register": settings.RATE_LIMIT_REGISTER,
+        "refresh": settings.RATE_LIMIT_REFRESH,
+        "forgot_password": settings.RATE_LIMIT_FORGOT_PASSWORD,
+        "forgot_password_account": settings.RATE_LIMIT_FORGOT_PASSWORD_ACCOUNT,
+        "reset_password": settings.RATE_LIMIT_RESET_PASSWORD,
+        "change_password": settings.RATE_LIMIT_CHANGE_PASSWORD,
+    }
+    return RateLimits(rules, by_address=settings.RATE_LIMIT_ENABLED, shared=counters)
+
+
+def _transport(settings: Settings, database: Database) -> MailTransport | None:
+    if settings.SMTP_HOST is not None:
+        return SmtpTransport(settings)
+    return DevMailbox(database) if settings.is_development else None
+
+
+def _plug_checks(server: Server) -> None:
+    async def database() -> str:
+        await server.sessions.ping()
+        return "ok"
+
+    async def migrations() -> str:
+        return server.problem or "ok"
+
+    async def redis() -> str:
+        refusals: Refusals | None = server.refusals
+        if refusals is None:
+            return "off"
+        return "ok" if await refusals.ping() else "down"
+
+    async def mail_state() -> str:
+        if not server.settings.mail_configured:
+            return "unconfigured"
+        async with server.database.read() as db:
+            dead = await jobs.count_dead(db)
+        return f"{dead} given up" if dead else "ok"
+
+    server.plug(HEALTH, HealthCheck("database", database, vital=True))
+    server.plug(HEALTH, HealthCheck("migrations", migrations, vital=True))
+    server.plug(HEALTH, HealthCheck("redis", redis))
+    server.plug(HEALTH, HealthCheck("mail", mail_state))
+
+
+async def is_migrated(settings: Settings) -> bool:
+    """Whether the database is at the newest revision."""
+    return await asyncio.to_thread(is_current, settings.database_url)

@@ -1,0 +1,32 @@
+"""The table of security events."""
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, Index, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.database import Base, Serial, UtcDateTime
+
+
+class AuditEvent(Base):
+    """One security event.
+
+    `id` is given by the database while the account's row is locked, so an account's events are in order by it. Ids are not
+    foreign keys: a record outlives what it tells of.
+    """
+
+    __tablename__ = "audit_events"
+    __table_args__ = (Index(None, "subject_id", "id"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(Serial, primary_key=True, autoincrement=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    fact: Mapped[str] = mapped_column(String(64))
+    actor_id: Mapped[uuid.UUID | None]
+    subject_id: Mapped[uuid.UUID | None]
+    session_id: Mapped[uuid.UUID | None]
+    address: Mapped[str] = mapped_column(String(64))
+    user_agent: Mapped[str] = mapped_column(String(256))
+    request_id: Mapped[str] = mapped_column(String(32))
+    data: Mapped[dict[str, Any]] = mapped_column(JSON)

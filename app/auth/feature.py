@@ -1,0 +1,52 @@
+"""What auth plugs in."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from app.auth import sessions
+from app.auth.blocklist import Blocklist, ended_in
+from app.auth.common_passwords import CommonPasswords
+from app.auth.credentials import BearerCredentials
+from app.auth.deps import AuthKit
+from app.auth.hashing import HashingPool
+from app.auth.jobs import ForgetSchemes
+from app.auth.password_rules import PasswordPolicy
+from app.auth.routes import router
+from app.auth.utils import Passwords, Tokens
+from app.core.caller import CREDENTIALS
+from app.core.crypto import derive_key
+from app.core.server import Server
+from app.jobs.sockets import DAILY
+from app.users.sockets import ACCESS_ENDED
+
+
+def install(server: Server) -> None:
+    """Find callers, open and end sessions, block what ended."""
+    settings, secret = server.settings, server.settings.SECRET_KEY.get_secret_value()
+    access_life = timedelta(minutes=settings.ACCESS_TOKEN_EXPIRE_MINUTES)
+    kit = AuthKit(
+        passwords=Passwords(settings.PASSWORD_HASH, settings.BCRYPT_ROUNDS, derive_key(secret, "password-pre-hash")),
+        pool=HashingPool(),
+        tokens=Tokens(secret, settings.public_url, access_life),
+        blocklist=Blocklist(server.refusals, access_life),
+        common=CommonPasswords.load(),
+        policy=PasswordPolicy(settings.PASSWORD_POLICY),
+        product=settings.EMAIL_FROM_NAME,
+        refresh_days=settings.REFRESH_TOKEN_EXPIRE_DAYS,
+        lane_key=derive_key(secret, "login-lanes"),
+        client_key=derive_key(secret, "refresh-client"),
+    )
+    credentials = BearerCredentials(kit.tokens, server.sessions, kit.blocklist, server.database)
+    server.provide(kit)
+    server.plug(CREDENTIALS, credentials)
+    server.plug(ACCESS_ENDED, sessions.end_access)
+    server.plug(DAILY, sessions.tidy)
+    server.plug(DAILY, ForgetSchemes(kit.passwords.label).tidy)
+    server.closers += [credentials.close, kit.pool.close]
+
+    async def block_what_ended(info: Mapping[str, Any]) -> None:
+        await kit.blocklist.block(ended_in(info), server.clock())
+
+    server.database.after_commit.append(block_what_ended)
+    server.router.include_router(router)

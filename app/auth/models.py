@@ -1,0 +1,55 @@
+"""The tables of sessions, known devices and failed logins."""
+
+import uuid
+from datetime import datetime
+
+from sqlalchemy import Index, String, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.database import Base, Digest, UtcDateTime
+
+ALIVE = text("ended_at IS NULL")
+
+
+class Session(Base):
+    """A login and what became of it. The row decides, at every request; it outlives its user."""
+
+    __tablename__ = "sessions"
+    __table_args__ = (Index("ix_sessions_alive", "user_id", sqlite_where=ALIVE, postgresql_where=ALIVE),)
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[uuid.UUID]
+    generation: Mapped[int] = mapped_column(default=0)
+    rotated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    rotated_by: Mapped[bytes | None] = mapped_column(Digest)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    used_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    end_reason: Mapped[str | None] = mapped_column(String(32))
+    address: Mapped[str] = mapped_column(String(64))
+    user_agent: Mapped[str] = mapped_column(String(256))
+    amr: Mapped[str] = mapped_column(String(64))
+
+
+class KnownDevice(Base):
+    """A device its owner signed in on: its tries are counted apart from strangers'."""
+
+    __tablename__ = "known_devices"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[uuid.UUID] = mapped_column(index=True)
+    digest: Mapped[bytes] = mapped_column(Digest, unique=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+
+class LoginFailure(Base):
+    """Failed tries in a row of one lane, known or not: an identifier as typed, a device, or an account as a whole."""
+
+    __tablename__ = "login_failures"
+
+    key: Mapped[bytes] = mapped_column(Digest, primary_key=True)
+    failures: Mapped[int]
+    next_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    forget_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)

@@ -1,0 +1,98 @@
+"""Signing in and out over the wire."""
+
+import uuid
+from datetime import datetime
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from app.auth.models import Session
+from app.core.wire import Body, Identifier, Secret, Token
+from app.users.names import Email, Username
+
+Device = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_-]+$")]
+
+
+class RegisterIn(Body):
+    """A new account."""
+
+    username: Username
+    email: Email
+    password: Secret = Field(
+        description="At least 8 characters, one of them neither letter nor digit", examples=["open sesame 42!"]
+    )
+
+
+class LoginIn(Body):
+    """Username or address, in any case, and the password."""
+
+    username: Identifier | None = Field(None, description="Username or address")
+    email: Identifier | None = Field(None, description="Address, instead of `username`")
+    password: Secret
+    device: Device | None = Field(
+        None, description="`device` of an earlier login: keeps strangers' failures from slowing this one"
+    )
+
+    @model_validator(mode="after")
+    def _one_name(self) -> Self:
+        if (self.username is None) == (self.email is None):
+            raise PydanticCustomError("one_identifier", "Give username or email, one of them")
+        return self
+
+    @property
+    def identifier(self) -> str:
+        """What was typed."""
+        return self.username or self.email or ""
+
+
+class TokensOut(BaseModel):
+    """A pair of tokens (RFC 6749 section 5.1)."""
+
+    access_token: str
+    refresh_token: str
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105 -- the type's name
+    expires_in: int = Field(description="Seconds the access token lives", examples=[900])
+
+
+class LoginOut(TokensOut):
+    """A pair of tokens, and what makes this device known."""
+
+    device: str = Field(description="Send it with the next login from here; void after a password change")
+
+
+class RefreshIn(Body):
+    """The refresh token of the last answer."""
+
+    refresh_token: Token
+
+
+class LogoutIn(Body):
+    """The refresh token, for when the access token has expired."""
+
+    refresh_token: Token | None = None
+
+
+class SessionOut(BaseModel):
+    """One of the caller's sessions."""
+
+    id: uuid.UUID
+    device: str = Field(description="User agent of the login")
+    address: str = Field(description="Address of the login")
+    created_at: datetime
+    last_used_at: datetime = Field(description="To five minutes")
+    expires_at: datetime
+    current: bool = Field(description="Whether this request came by it")
+
+    @classmethod
+    def of(cls, session: Session, current: uuid.UUID | None) -> Self:
+        """The session as its owner sees it."""
+        return cls(
+            id=session.id,
+            device=session.user_agent,
+            address=session.address,
+            created_at=session.created_at,
+            last_used_at=session.used_at,
+            expires_at=session.expires_at,
+            current=session.id == current,
+        )

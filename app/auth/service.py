@@ -1,0 +1,169 @@
+"""Registering and logging in.
+
+No connection is held while hashing: a flow reads in a short transaction, hashes, and opens the writing one, whose first
+statement locks the account's row and refuses if password, role or status changed since (docs/adr/0003).
+"""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.audit import service as audit
+from app.audit.facts import Fact
+from app.auth import repository, sessions
+from app.auth.deps import AuthKit
+from app.auth.errors import LoginFailed, TooManyTries
+from app.auth.sessions import Pair
+from app.auth.utils import Verdict
+from app.core.client import Client
+from app.core.crypto import digest, keyed_digest, random_id
+from app.core.permissions import Role
+from app.database import Database
+from app.mail import service as mail
+from app.users import service as users
+from app.users.models import User
+from app.users.names import name_key
+
+STOP_AT = 50  # failures in a row of an account, over all its identifiers; NIST SP 800-63B 3.2.2 allows 100
+LANE_KEPT, STOP_KEPT = timedelta(days=1), timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What is known of a login once its try was charged, before the password is looked at."""
+
+    user: User | None
+    lane: bytes
+    account_lane: bytes
+    failures: int
+    schemes: list[str]
+    device: str | None  # the secret of a known device, else None
+
+    @property
+    def stopped(self) -> bool:
+        """Whether strangers get nowhere with this account, right password or not."""
+        return self.device is None and self.failures > STOP_AT
+
+
+async def register(
+    database: Database, kit: AuthKit, username: str, email: str, password: str, client: Client, now: datetime
+) -> User:
+    """A new account.
+
+    Raises:
+        UsernameReserved, PasswordRejected, UsernameTaken, EmailTaken, Overloaded: see there.
+    """
+    users.check_reserved(username)
+    kit.check_new_password(password, "password", username=username, email=email)
+    with kit.pool.place() as run:
+        async with database.read() as db:
+            await users.check_free(db, username, email)
+        password_hash = await run(kit.passwords.hash, password)
+    async with database.write() as db:
+        user = await users.create_user(
+            db,
+            username=username,
+            email=email,
+            password_hash=password_hash,
+            scheme=kit.passwords.label,
+            role=Role.USER,
+            now=now,
+        )
+        await audit.record(db, Fact.USER_REGISTERED, client, now, actor=user.id, subject=user.id)
+        return user
+
+
+async def log_in(
+    database: Database, kit: AuthKit, identifier: str, password: str, device: str | None, client: Client, now: datetime
+) -> Pair:
+    """A session for whoever proves to be the account's owner by password.
+
+    Raises:
+        LoginFailed: unknown, wrong, disabled or stopped, after the same work in each case.
+        TooManyTries, Overloaded: before any of it.
+    """
+    key = name_key(identifier)
+    with kit.pool.place() as run:
+        async with database.write() as db:
+            attempt = await _charge(db, kit, key, device, now)
+        stored = attempt.user.password_hash if attempt.user else None
+        verdict: Verdict = await run(kit.passwords.check, password, stored, attempt.schemes)
+    async with database.write() as db:
+        user = await users.lock_user(db, attempt.user.id if attempt.user else random_id())
+        if not verdict.right or not _is_same(user, attempt.user) or attempt.stopped:
+            await _note_failure(db, attempt, client, now)
+            raise LoginFailed
+        return await _succeed(db, kit, attempt, verdict, client, now)
+
+
+async def _charge(db: AsyncSession, kit: AuthKit, key: str, device: str | None, now: datetime) -> Attempt:
+    """Look the account up and count the try, with the same statements whether it exists or not."""
+    user = await users.find_by_key(db, key)
+    known = None
+    if device is not None:
+        known = await repository.find_device(db, user.id if user else random_id(), digest(device), now)
+    lane = _lane(kit, "device", known.id.bytes) if known else _lane(kit, "identifier", key)
+    await charge(db, lane, now)
+    account_lane = account_lane_of(kit, user.id) if user else _lane(kit, "account", key)
+    failures = 0 if known else await repository.count_try(db, account_lane, now, STOP_KEPT)
+    return Attempt(user, lane, account_lane, failures, await users.get_schemes(db), device if known else None)
+
+
+async def charge(db: AsyncSession, lane: bytes, now: datetime) -> None:
+    """Count a try of a lane before it is made.
+
+    Raises:
+        TooManyTries: its time has not come; nothing is counted.
+    """
+    if await repository.charge_try(db, lane, now, LANE_KEPT) is None:
+        next_at = await repository.find_next_at(db, lane)
+        raise TooManyTries(int((next_at - now).total_seconds()) + 1 if next_at else 1)
+
+
+def _lane(kit: AuthKit, kind: str, of: str | bytes) -> bytes:
+    return keyed_digest(kit.lane_key, kind, of)
+
+
+def account_lane_of(kit: AuthKit, user_id: uuid.UUID) -> bytes:
+    """Where an account's failures over all its identifiers are counted."""
+    return _lane(kit, "account", user_id.bytes)
+
+
+def proof_lane_of(kit: AuthKit, user_id: uuid.UUID) -> bytes:
+    """Where tries to prove the current password from within a session are counted."""
+    return _lane(kit, "proof", user_id.bytes)
+
+
+def _is_same(user: User | None, before: User | None) -> bool:
+    """Whether the account may be signed in to, and is as it was when the password was checked against it."""
+    return user is not None and before is not None and user.active and user.epoch == before.epoch
+
+
+async def _note_failure(db: AsyncSession, attempt: Attempt, client: Client, now: datetime) -> None:
+    user_id = attempt.user.id if attempt.user else None
+    await audit.record(db, Fact.LOGIN_FAILED, client, now, subject=user_id, stopped=attempt.stopped)
+    if attempt.device is None and attempt.failures == STOP_AT:
+        await audit.record(db, Fact.LOGIN_STOPPED, client, now, subject=user_id)
+        to, name = (attempt.user.email, attempt.user.username) if attempt.user else (mail.NOBODY, "")
+        await mail.enqueue(db, "login-stopped", to, now, username=name)
+
+
+async def _succeed(db: AsyncSession, kit: AuthKit, attempt: Attempt, verdict: Verdict, client: Client, now: datetime) -> Pair:
+    user = attempt.user
+    if user is None:
+        raise LookupError("nobody can't log in")
+    await repository.clear_failures(db, attempt.lane, *(() if attempt.device else (attempt.account_lane,)))
+    if verdict.upgraded:
+        await users.upgrade_hash(db, user, verdict.upgraded, kit.passwords.label)
+    await users.touch_login(db, user.id, now)
+    pair = await sessions.open_session(db, kit, user.account(), client, now, amr="pwd", device=attempt.device)
+    await audit.record(db, Fact.LOGIN_SUCCEEDED, client, now, actor=user.id, subject=user.id)
+    return pair
+
+
+async def lift_stop(db: AsyncSession, kit: AuthKit, user: User) -> None:
+    """Forget an account's failed logins: somebody proved to be its owner in another way."""
+    lanes = (_lane(kit, "identifier", user.username_key), _lane(kit, "identifier", user.email_key))
+    await repository.clear_failures(db, account_lane_of(kit, user.id), proof_lane_of(kit, user.id), *lanes)

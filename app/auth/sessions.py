@@ -1,0 +1,232 @@
+"""Sessions: opening, refreshing, ending. Ending locks the user's row first; so nothing opens or rotates behind it."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.audit import service as audit
+from app.audit.facts import Fact
+from app.auth import repository
+from app.auth.blocklist import note_ended
+from app.auth.deps import AuthKit
+from app.auth.errors import RefreshRefused, SessionGone, SessionNotFound
+from app.auth.models import KnownDevice, Session
+from app.auth.utils import RefreshClaims, SessionFacts
+from app.core.caller import Caller, confirm
+from app.core.client import Client
+from app.core.crypto import digest, keyed_digest, new_id, random_id, random_secret
+from app.core.errors import TokenInvalid, Unauthenticated
+from app.core.ports import Account
+from app.mail import service as mail
+from app.users import service as users
+
+GRACE = timedelta(seconds=10)
+DEVICE_LIFE = timedelta(days=180)
+USED_TO = timedelta(minutes=5)
+
+end_every_session = repository.end_every_session
+delete_all_devices = repository.delete_all_devices
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """What a login or refresh answers with. `device` is None at a refresh."""
+
+    access_token: str
+    refresh_token: str
+    expires_in: int
+    device: str | None = None
+
+
+async def open_session(
+    db: AsyncSession, kit: AuthKit, account: Account, client: Client, now: datetime, *, amr: str, device: str | None
+) -> Pair:
+    """A new session and its first pair; the caller holds the account's row. Without `device`, one is made known."""
+    session = Session(
+        id=new_id(now),
+        user_id=account.id,
+        generation=0,
+        rotated_at=now,
+        created_at=now,
+        used_at=now,
+        expires_at=now + timedelta(days=kit.refresh_days),
+        address=client.address[:64],
+        user_agent=client.user_agent,
+        amr=amr,
+    )
+    await repository.add_session(db, session)
+    if device is None:
+        device = random_secret()
+        known = KnownDevice(
+            id=random_id(), user_id=account.id, digest=digest(device), created_at=now, expires_at=now + DEVICE_LIFE
+        )
+        await repository.add_device(db, known)
+    return _pair(kit, account, session, now, device)
+
+
+def _pair(kit: AuthKit, account: Account, session: Session, now: datetime, device: str | None = None) -> Pair:
+    facts = SessionFacts(session.id, session.generation, session.rotated_at, session.created_at, session.expires_at, session.amr)
+    life = min(kit.tokens.access_life, session.expires_at - now)
+    access, refresh = kit.tokens.write_access(account, facts, now), kit.tokens.write_refresh(account, facts)
+    return Pair(access, refresh, int(life.total_seconds()), device)
+
+
+async def refresh(db: AsyncSession, kit: AuthKit, token: str, client: Client, now: datetime) -> Pair:
+    """The next pair for a refresh token; each generation has at most one successor, ever (P3).
+
+    The same client gets the same successor again for 10 seconds, so that a lost answer or a second tab costs nobody the
+    session. Any other second use is taken for theft: the session ends and its owner is told.
+
+    Raises:
+        TokenInvalid: it is not good (any more).
+    """
+    claims = kit.tokens.read_refresh(token, now)
+    who = keyed_digest(kit.client_key, client.neighbourhood, client.user_agent)
+    session = await repository.rotate_session(db, claims.session_id, claims.user_id, claims.generation, who, now)
+    user = await users.find_user(db, claims.user_id)
+    if session is None:
+        session = await repository.find_session(db, claims.session_id)
+        if session is None or session.user_id != claims.user_id or session.ended_at or session.expires_at <= now:
+            raise TokenInvalid
+        if user is None or not user.active:
+            raise TokenInvalid
+        repeated = claims.generation == session.generation - 1 and now - session.rotated_at <= GRACE
+        if not (repeated and session.rotated_by == who):
+            await _end_stolen(db, claims, session, client, now)
+            raise RefreshRefused
+    if user is None:
+        raise TokenInvalid
+    return _pair(kit, user.account(), session, now)
+
+
+async def _end_stolen(db: AsyncSession, claims: RefreshClaims, session: Session, client: Client, now: datetime) -> None:
+    from_future = claims.generation > session.generation
+    user = await users.lock_user(db, claims.user_id)
+    reason = "newer_than_database" if from_future else "theft"
+    if not await repository.end_session(db, session.id, claims.user_id, reason, now):
+        return
+    note_ended(db, session.id)
+    fact = Fact.SESSION_FROM_FUTURE if from_future else Fact.SESSION_THEFT
+    await audit.record(db, fact, client, now, subject=claims.user_id, session=session.id)
+    if user is not None:
+        await mail.enqueue(db, "signed-out-for-safety", user.email, now, username=user.username, at=f"{now:%Y-%m-%d %H:%M} UTC")
+
+
+async def log_out(
+    db: AsyncSession, kit: AuthKit, access: str | None, refresh_token: str | None, client: Client, now: datetime
+) -> None:
+    """End the session of whichever token is good; an access token that is not does not bar the other.
+
+    Raises:
+        Unauthenticated: neither was sent.
+        TokenInvalid: neither is good, or their sessions had ended before (then Redis is told once more).
+    """
+    presented = _presented(kit, access, refresh_token, now)
+    if not presented:
+        raise TokenInvalid if access or refresh_token else Unauthenticated
+    ended = False
+    for user_id in sorted({user_id for user_id, _ in presented.values()}):
+        await users.lock_user(db, user_id)
+    for session_id, (user_id, token) in presented.items():
+        note_ended(db, session_id, token)
+        if await repository.end_session(db, session_id, user_id, "logout", now):
+            ended = True
+            await audit.record(
+                db, Fact.SESSION_ENDED, client, now, actor=user_id, subject=user_id, session=session_id, reason="logout"
+            )
+    if not ended:
+        raise SessionGone
+
+
+Presented = dict[uuid.UUID, tuple[uuid.UUID, tuple[str, datetime] | None]]
+
+
+def _presented(kit: AuthKit, access: str | None, refresh_token: str | None, now: datetime) -> Presented:
+    found: Presented = {}
+    if refresh_token is not None:
+        try:
+            claims = kit.tokens.read_refresh(refresh_token, now)
+        except TokenInvalid:
+            pass
+        else:
+            found[claims.session_id] = (claims.user_id, None)
+    if access is not None:
+        try:
+            token = kit.tokens.read_access(access, now)
+        except TokenInvalid:
+            pass
+        else:
+            found[token.session_id] = (token.user_id, (token.token_id, token.expires_at))
+    return found
+
+
+async def log_out_everywhere(db: AsyncSession, caller: Caller, now: datetime) -> None:
+    """End every session of the caller."""
+    await users.lock_user(db, caller.me.id)
+    await confirm(db, caller, now)
+    note_token(db, caller)
+    await end_sessions_of(db, caller.me.id, "logout_all", now)
+    await _record_ended(db, caller, now, "logout_all", caller.session_id)
+
+
+async def list_own(db: AsyncSession, caller: Caller, now: datetime) -> list[Session]:
+    """The caller's sessions that are alive, newest first."""
+    return await repository.list_alive(db, caller.me.id, now)
+
+
+async def end_own(db: AsyncSession, caller: Caller, session_id: uuid.UUID, now: datetime) -> None:
+    """End one of the caller's sessions.
+
+    Raises:
+        SessionNotFound: it is none of theirs, or has ended.
+    """
+    await users.lock_user(db, caller.me.id)
+    await confirm(db, caller, now)
+    if not await repository.end_session(db, session_id, caller.me.id, "revoked", now):
+        raise SessionNotFound
+    note_ended(db, session_id)
+    await _record_ended(db, caller, now, "revoked", session_id)
+
+
+async def end_sessions_of(db: AsyncSession, user_id: uuid.UUID, reason: str, now: datetime) -> None:
+    """End every session of an account whose row the caller holds."""
+    for session_id in await repository.end_sessions_of(db, user_id, reason, now):
+        note_ended(db, session_id)
+
+
+async def forget_devices(db: AsyncSession, user_id: uuid.UUID) -> None:
+    """No device of the account is known any more."""
+    await repository.delete_devices(db, user_id)
+
+
+async def end_access(db: AsyncSession, user_id: uuid.UUID, reason: str, now: datetime) -> None:
+    """Part of users.ACCESS_ENDED."""
+    await end_sessions_of(db, user_id, reason, now)
+    if reason == "deleted":
+        await forget_devices(db, user_id)
+
+
+def note_token(db: AsyncSession, caller: Caller) -> None:
+    """Block the very token presented, too."""
+    if caller.session_id is not None and caller.token_expires_at is not None:
+        note_ended(db, caller.session_id, (caller.token_id, caller.token_expires_at))
+
+
+async def _record_ended(db: AsyncSession, caller: Caller, now: datetime, reason: str, session_id: uuid.UUID | None) -> None:
+    await audit.record(
+        db,
+        Fact.SESSION_ENDED,
+        caller.client,
+        now,
+        actor=caller.user_id,
+        subject=caller.user_id,
+        session=session_id,
+        reason=reason,
+    )
+
+
+async def tidy(db: AsyncSession, now: datetime) -> None:
+    """Daily: forget failures, devices and sessions that can't matter any more."""
+    await repository.delete_old(db, now, now - timedelta(days=1))

@@ -1,0 +1,242 @@
+"""Password hashing schemes and JWTs: pure functions of keys and time.
+
+Passwords: bcrypt as it is up to 72 bytes; beyond, bcrypt over a keyed pre-hash, under a marked scheme (bcrypt itself would
+cut, and a bare pre-hash could be cracked from other sites' leaks). Argon2id as an option.
+
+Tokens: compact JWS, HS256 alone. The kinds never stand in for each other: typ, key and audience are all checked
+(RFC 8725 section 3.12).
+"""
+
+import re
+import uuid
+from base64 import b64encode as standard_b64encode
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import sha384
+from hmac import digest as hmac_digest
+from typing import Any
+
+import bcrypt
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import OctKey
+from pwdlib.exceptions import PwdlibError
+from pwdlib.hashers.argon2 import Argon2Hasher
+from pwdlib.hashers.bcrypt import BcryptHasher
+
+from app.auth.password_rules import normalise
+from app.core.crypto import b64encode, derive_key, keyed_digest
+from app.core.errors import TokenInvalid
+from app.core.ports import Account
+
+BCRYPT_BYTES = 72
+PREHASHED = "$authkeep-hmac-sha384$"
+ARGON2_MEMORY_KIB, ARGON2_TIME, ARGON2_LANES = 19_456, 2, 1  # OWASP; memory, passes, parallelism
+ARGON2_LABEL = f"argon2id/m={ARGON2_MEMORY_KIB},t={ARGON2_TIME},p={ARGON2_LANES}"
+BCRYPT_LABEL = re.compile(r"bcrypt/([0-9]{2})")
+DUMMY_PASSWORD = b"nobody has this password"
+DUMMY_SALT = b"abcdefghijklmnopqrstuu"
+
+ALGORITHM = "HS256"
+ACCESS, REFRESH = "at+jwt", "rt+jwt"
+COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
+MAX_TOKEN = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What came of checking a password: whether it is right, and a better hash of it where one is due."""
+
+    right: bool
+    upgraded: str | None = None
+
+
+class Passwords:
+    """Hashes and checks. Slow on purpose: call it in the hashing pool only."""
+
+    def __init__(self, scheme: str, rounds: int, prehash_key: bytes) -> None:
+        self._argon2 = Argon2Hasher(time_cost=ARGON2_TIME, memory_cost=ARGON2_MEMORY_KIB, parallelism=ARGON2_LANES)
+        self._bcrypt = BcryptHasher(rounds=rounds)
+        self._prehash_key = prehash_key
+        self.label = f"bcrypt/{rounds:02}" if scheme == "bcrypt" else ARGON2_LABEL
+
+    def hash(self, password: str) -> str:
+        """A salted hash under the scheme of today, of the whole password in NFC."""
+        if self.label == ARGON2_LABEL:
+            return self._argon2.hash(normalise(password))
+        raw = normalise(password).encode()
+        if len(raw) <= BCRYPT_BYTES:
+            return self._bcrypt.hash(raw)
+        return PREHASHED + self._bcrypt.hash(self._prehash(raw))
+
+    def check(self, password: str, stored: str | None, schemes: Iterable[str]) -> Verdict:
+        """Whether the password is the one stored, at one cost for any stored hash and for none.
+
+        `schemes` are those that some account uses. Beside the real check as much dummy work is done as brings the sum to
+        what the dearest bcrypt cost and one of each other scheme take: bcrypt of cost n is twice that of n - 1, so the
+        missing part of 2^n is made up exactly by one dummy of each cost between.
+        """
+        right = stored is not None and self._verify(password, stored)
+        self._even_out(label_of(stored) if stored else None, {*schemes, self.label})
+        if not right or stored is None or label_of(stored) == self.label:
+            return Verdict(right)
+        return Verdict(right, self.hash(password))
+
+    def _verify(self, password: str, stored: str) -> bool:
+        raw = normalise(password).encode()
+        try:
+            if stored.startswith(PREHASHED):
+                return self._bcrypt.verify(self._prehash(raw), stored.removeprefix(PREHASHED))
+            if stored.startswith("$argon2"):
+                return self._argon2.verify(raw, stored)
+            if len(raw) > BCRYPT_BYTES:
+                self._bcrypt.verify(raw[:BCRYPT_BYTES], stored)  # the cost of a check, not its result
+                return False
+            return self._bcrypt.verify(raw, stored)
+        except (PwdlibError, ValueError):
+            return False
+
+    def _even_out(self, own: str | None, labels: set[str]) -> None:
+        costs = [int(match[1]) for match in map(BCRYPT_LABEL.fullmatch, labels) if match]
+        own_cost = BCRYPT_LABEL.fullmatch(own or "")
+        if costs:
+            dearest = max(costs)
+            for cost in range(int(own_cost[1]), dearest) if own_cost else [dearest]:
+                bcrypt.hashpw(DUMMY_PASSWORD, b"$2b$%02d$%s" % (cost, DUMMY_SALT))
+        if ARGON2_LABEL in labels and own != ARGON2_LABEL:
+            self._argon2.hash(DUMMY_PASSWORD, salt=DUMMY_SALT[:16])
+
+    def _prehash(self, raw: bytes) -> bytes:
+        return standard_b64encode(hmac_digest(self._prehash_key, raw, sha384))
+
+
+def label_of(stored: str) -> str:
+    """The scheme and cost a stored hash was made with."""
+    if stored.startswith("$argon2id$"):
+        return f"argon2id/{stored.split('$')[3]}"
+    return f"bcrypt/{stored.removeprefix(PREHASHED)[4:6]}"
+
+
+def stored_prefixes(label: str) -> tuple[str, ...]:
+    """How hashes of a scheme begin in the database."""
+    scheme, _, parameters = label.partition("/")
+    if scheme == "argon2id":
+        return (f"$argon2id$v=19${parameters}$",)
+    return tuple(f"{mark}$2{minor}${parameters}$" for mark in ("", PREHASHED) for minor in "aby")
+
+
+@dataclass(frozen=True, slots=True)
+class AccessClaims:
+    """What a good access token says."""
+
+    user_id: uuid.UUID
+    session_id: uuid.UUID
+    token_id: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshClaims:
+    """What a good refresh token says."""
+
+    user_id: uuid.UUID
+    session_id: uuid.UUID
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFacts:
+    """What tokens say of a session."""
+
+    id: uuid.UUID
+    generation: int
+    rotated_at: datetime
+    created_at: datetime
+    expires_at: datetime
+    amr: str
+
+
+class Tokens:
+    """Makes and reads the two kinds of JWT (RFC 9068 for the access token's claims)."""
+
+    def __init__(self, secret: str, issuer: str, access_life: timedelta) -> None:
+        self.issuer = issuer
+        self.access_life = access_life
+        self._refresh_id_key = derive_key(secret, "refresh-token-id")
+        self._keys = {ACCESS: OctKey.import_key(secret), REFRESH: OctKey.import_key(derive_key(secret, "refresh-token"))}
+        self._audiences = {ACCESS: issuer, REFRESH: f"{issuer}/auth/refresh"}
+
+    def write_access(self, account: Account, session: SessionFacts, now: datetime) -> str:
+        """An access token; it never outlives its session."""
+        expires_at = min(now + self.access_life, session.expires_at)
+        claims = {
+            "jti": uuid.uuid4().hex,
+            "role": account.role.value,
+            "auth_time": int(session.created_at.timestamp()),
+            "amr": session.amr.split(),
+        }
+        return self._write(ACCESS, account.id, session.id, now, expires_at, claims)
+
+    def write_refresh(self, account: Account, session: SessionFacts) -> str:
+        """The refresh token of the session's generation: the same at each call, since a lost answer may ask again."""
+        jti = b64encode(keyed_digest(self._refresh_id_key, session.id.bytes, str(session.generation))[:16])
+        claims = {"jti": jti, "gen": session.generation}
+        return self._write(REFRESH, account.id, session.id, session.rotated_at, session.expires_at, claims)
+
+    def read_access(self, token: str, now: datetime) -> AccessClaims:
+        """The claims of an access token.
+
+        Raises:
+            TokenInvalid: it is malformed, of another kind, made by another key or for another audience, or expired.
+        """
+        claims = self._read(ACCESS, token, now)
+        return AccessClaims(_uuid(claims["sub"]), _uuid(claims["sid"]), claims["jti"], datetime.fromtimestamp(claims["exp"], UTC))
+
+    def read_refresh(self, token: str, now: datetime) -> RefreshClaims:
+        """The claims of a refresh token.
+
+        Raises:
+            TokenInvalid: as `read_access`.
+        """
+        claims = self._read(REFRESH, token, now)
+        if type(claims.get("gen")) is not int:
+            raise TokenInvalid
+        return RefreshClaims(_uuid(claims["sub"]), _uuid(claims["sid"]), claims["gen"])
+
+    def _write(
+        self, kind: str, user_id: uuid.UUID, sid: uuid.UUID, issued: datetime, expires: datetime, more: dict[str, Any]
+    ) -> str:
+        claims = {
+            "iss": self.issuer,
+            "aud": self._audiences[kind],
+            "sub": str(user_id),
+            "sid": str(sid),
+            "iat": int(issued.timestamp()),
+            "exp": int(expires.timestamp()),
+            **more,
+        }
+        return jwt.encode({"alg": ALGORITHM, "typ": kind}, claims, self._keys[kind], algorithms=[ALGORITHM])
+
+    def _read(self, kind: str, token: str, now: datetime) -> dict[str, Any]:
+        if len(token) > MAX_TOKEN or not COMPACT.fullmatch(token):
+            raise TokenInvalid
+        try:
+            parsed = jwt.decode(token, self._keys[kind], algorithms=[ALGORITHM])
+        except (JoseError, ValueError, TypeError, KeyError):
+            raise TokenInvalid from None
+        claims = parsed.claims
+        strings = ("iss", "aud", "sub", "sid", "jti")
+        well_formed = all(isinstance(claims.get(name), str) for name in strings) and type(claims.get("exp")) is int
+        if not well_formed or parsed.header.get("typ") != kind:
+            raise TokenInvalid
+        if claims["iss"] != self.issuer or claims["aud"] != self._audiences[kind] or claims["exp"] <= now.timestamp():
+            raise TokenInvalid
+        return claims
+
+
+def _uuid(text: str) -> uuid.UUID:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        raise TokenInvalid from None

@@ -1,0 +1,1 @@
+"""What every feature stands on: callers, errors, ports, sockets, crypto, limits, paging, templates. No tables, no features."""

@@ -1,0 +1,73 @@
+"""Keys, digests, identifiers and chance. Everything random in the server comes from here, everything secret by HKDF."""
+
+import hashlib
+import hmac
+import secrets
+import uuid
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as Base64Error
+from datetime import datetime
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+
+def derive_key(secret: str, label: str) -> bytes:
+    """A 32-byte key for one purpose (RFC 5869); keys of different labels tell nothing of each other or of `secret`."""
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=f"authkeep/{label}".encode()).derive(secret.encode())
+
+
+def keyed_digest(key: bytes, *parts: str | bytes) -> bytes:
+    """HMAC-SHA-256 over parts, each with its length before it, so that no two lists of parts collide."""
+    mac = hmac.new(key, digestmod=hashlib.sha256)
+    for part in parts:
+        raw = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
+        mac.update(len(raw).to_bytes(8, "big"))
+        mac.update(raw)
+    return mac.digest()
+
+
+def digest(secret: str) -> bytes:
+    """SHA-256 of a secret that is itself random (at least 128 bits), for look-up by value."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
+
+
+def equal(left: bytes, right: bytes) -> bool:
+    """Compare in time that does not depend on where they differ."""
+    return hmac.compare_digest(left, right)
+
+
+def random_secret() -> str:
+    """256 random bits, URL-safe."""
+    return secrets.token_urlsafe(32)
+
+
+def random_fraction() -> float:
+    """Between 0 and 1, for jitter."""
+    return secrets.randbelow(1_000_000) / 1_000_000
+
+
+def random_id() -> uuid.UUID:
+    """128 random bits, for what must not tell when it was made."""
+    return uuid.UUID(bytes=secrets.token_bytes(16))
+
+
+def new_id(now: datetime) -> uuid.UUID:
+    """UUIDv7 (RFC 9562 section 5.7): 48 bits of milliseconds, 74 random bits; sorts by time of making."""
+    milliseconds = int(now.timestamp() * 1000) & 0xFFFF_FFFF_FFFF
+    value = (milliseconds << 80) | (0x7 << 76) | (secrets.randbits(12) << 64) | (0b10 << 62) | secrets.randbits(62)
+    return uuid.UUID(int=value)
+
+
+def b64encode(raw: bytes) -> str:
+    """base64url without padding (RFC 7515 section 2)."""
+    return urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def b64decode(text: str) -> bytes | None:
+    """The bytes, or None unless `text` is exactly what `b64encode` makes of them (no second spelling of a token)."""
+    try:
+        raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except (Base64Error, ValueError):
+        return None
+    return raw if b64encode(raw) == text else None

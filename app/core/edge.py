@@ -1,0 +1,199 @@
+"""The edge, as plain ASGI: what happens to every request before routing and to every answer after it.
+
+From the outside in: `Envelope` (request id, client address, security headers, access log), CORS, `Guard` (deadline,
+readiness, the last catch), `Slashes`.
+"""
+
+import asyncio
+import re
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.config import Network
+from app.core.client import CLIENT, Client, read_client
+from app.core.errors import Unavailable
+from app.core.problems import crashed, problem, translate
+
+log = structlog.get_logger()
+access_log = structlog.get_logger("authkeep.access")
+
+DEADLINE_SECONDS = 5.0
+HEALTH = "/health"
+API_CSP = b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+HEADERS: dict[bytes, bytes] = {
+    b"x-content-type-options": b"nosniff",
+    b"x-frame-options": b"DENY",
+    b"referrer-policy": b"no-referrer",
+    b"permissions-policy": b"camera=(), geolocation=(), microphone=(), payment=()",
+    b"cross-origin-opener-policy": b"same-origin",
+    b"cross-origin-resource-policy": b"same-origin",
+    b"content-security-policy": API_CSP,
+    b"cache-control": b"no-store",
+}
+HSTS = b"max-age=63072000; includeSubDomains"
+
+
+class Envelope:
+    """Outermost: gives the request its id and client, the answer its headers, the log its line."""
+
+    def __init__(self, app: ASGIApp, *, trusted: Sequence[Network], https: bool) -> None:
+        self.app = app
+        self.trusted = trusted
+        self.headers = {**HEADERS, b"strict-transport-security": HSTS} if https else HEADERS
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        client = read_client(scope, self.trusted, secrets.token_hex(8))
+        scope[CLIENT] = client
+        started = time.perf_counter()
+        status = 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                self._complete(message, client)
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_with_headers)
+        finally:
+            access_log.info(
+                "request",
+                method=scope["method"][:16],
+                path=loggable_path(scope),
+                status=status,
+                ms=round((time.perf_counter() - started) * 1000, 1),
+                address=client.address,
+                request_id=client.request_id,
+            )
+
+    def _complete(self, message: Message, client: Client) -> None:
+        present = {name.lower() for name, _ in message["headers"]}
+        added = [(name, value) for name, value in self.headers.items() if name not in present]
+        message["headers"] = [*message["headers"], *added, (b"x-request-id", client.request_id.encode())]
+
+
+def loggable_path(scope: Scope) -> str:
+    """The route's template, which holds nothing that was sent; of an unknown path only segments that are plain words."""
+    route = scope.get("route")
+    template = getattr(route, "path_format", None) or getattr(route, "path", None)
+    if isinstance(template, str):
+        return template
+    segments = str(scope["path"])[:200].split("/")
+    return "/".join(part if re.fullmatch(r"[a-z.-]{0,24}", part) else "*" for part in segments)
+
+
+class Guard:
+    """One deadline for every request, and the last catch: no hang, no stack trace, no half-open state (P5).
+
+    The request runs in a task of its own, since a task that waits for a stuck database may not end when it is cancelled:
+    the answer does not wait for it.
+    """
+
+    def __init__(self, app: ASGIApp, *, problem_of: Callable[[], str | None]) -> None:
+        self.app = app
+        self.problem_of = problem_of
+        self._lingering: set[asyncio.Task[None]] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        answer = _Answer(send)
+        if self.problem_of() is not None and not scope["path"].startswith(HEALTH):
+            await answer.replace(problem(Unavailable(2)), scope, receive)
+            return
+        task = asyncio.ensure_future(self.app(scope, receive, answer.pass_on))
+        try:
+            await asyncio.wait({task}, timeout=DEADLINE_SECONDS)
+        finally:
+            if not task.done():
+                self._let_go(task)
+        if not task.done():
+            answer.closed = True
+            log.warning("request.deadline", path=loggable_path(scope), request_id=scope[CLIENT].request_id)
+            await answer.replace(problem(Unavailable()), scope, receive)
+        elif (error := task.exception()) is not None:
+            await answer.replace(_last_catch(error, scope), scope, receive)
+
+    def _let_go(self, task: "asyncio.Task[None]") -> None:
+        task.cancel()
+        self._lingering.add(task)
+        task.add_done_callback(self._lingered)
+
+    def _lingered(self, task: "asyncio.Task[None]") -> None:
+        self._lingering.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.info("request.ended_late", error=type(error).__name__)
+
+
+class _Answer:
+    """Sends what the application says until it is closed; then only our own words."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.started = False
+        self.closed = False
+
+    async def pass_on(self, message: Message) -> None:
+        if self.closed:
+            return
+        self.started = True
+        await self._send(message)
+
+    async def replace(self, response: Response, scope: Scope, receive: Receive) -> None:
+        if self.started:
+            raise ConnectionAbortedError("the answer had begun and can't be finished")
+        self.started = True
+        await response(scope, receive, self._send)
+
+
+def _last_catch(error: BaseException, scope: Scope) -> Response:
+    refusal = translate(error) if isinstance(error, Exception) else None
+    if refusal is not None:
+        return problem(refusal)
+    request_id = scope[CLIENT].request_id
+    log.error(
+        "request.crashed",
+        path=loggable_path(scope),
+        request_id=request_id,
+        error=type(error).__name__,
+        at=frames(error),
+    )
+    return crashed(request_id)
+
+
+def frames(error: BaseException) -> list[str]:
+    """Where an error came from: files and lines. Its message stays out, since it may quote what was sent."""
+    found: list[str] = []
+    trace: Any = error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        found.append(f"{code.co_filename.rpartition('site-packages/')[2]}:{trace.tb_lineno} {code.co_name}")
+        trace = trace.tb_next
+    return found[-8:]
+
+
+class Slashes:
+    """Every path answers with and without its trailing slash, without a redirect (which could lose a header)."""
+
+    def __init__(self, app: ASGIApp, *, with_slash: Callable[[], frozenset[str]]) -> None:
+        self.app = app
+        self.with_slash = with_slash
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            path = scope["path"].rstrip("/") or "/"
+            canonical = f"{path}/" if f"{path}/" in self.with_slash() else path
+            if canonical != scope["path"]:
+                scope = {**scope, "path": canonical, "raw_path": canonical.encode()}
+        await self.app(scope, receive, send)

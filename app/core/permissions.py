@@ -1,0 +1,10 @@
+"""Roles and what they may do."""
+
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What an account is allowed beyond itself."""
+
+    USER = "user"
+    ADMIN = "admin"

@@ -1,0 +1,95 @@
+"""Ports: what features need of the outside world. Each has its adapters in `app/infra`, chosen by `app/main.py`."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from email.message import EmailMessage
+from typing import Protocol
+
+from app.core.permissions import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The account as its row says at this moment."""
+
+    id: uuid.UUID
+    username: str
+    email: str
+    role: Role
+    email_verified: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSession:
+    """A session that is alive at this moment, and whose it is."""
+
+    id: uuid.UUID
+    used_at: datetime
+    account: Account
+
+
+class SessionChecks(Protocol):
+    """Asks the primary, at each call, whether a session is alive (DESIGN section 3). Never answers from memory.
+
+    A question never joins a statement that was already sent: its snapshot may be older than somebody's answer.
+    """
+
+    async def find_live(self, session_id: uuid.UUID, now: datetime) -> LiveSession | None:
+        """The session if its row, and its user's, say it is alive.
+
+        Raises:
+            Unavailable: no answer within a second.
+        """
+        ...
+
+    async def ping(self) -> None:
+        """Return if the primary answers.
+
+        Raises:
+            Unavailable: it does not, within a second.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+class Refusals(Protocol):
+    """A store that can only refuse: keys that live for a while. Losing them all must do no harm."""
+
+    @property
+    def healthy(self) -> bool:
+        """False while it does not answer."""
+        ...
+
+    async def put(self, keys: Mapping[str, int]) -> None:
+        """Keep each key for so many seconds, best effort: does not raise, takes at most 250 ms."""
+        ...
+
+    async def holds_any(self, keys: Sequence[str]) -> bool:
+        """Whether one of the keys is there; False when it can't be known within 250 ms."""
+        ...
+
+    async def ping(self) -> bool:
+        """Whether it answers now."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+class MailTransport(Protocol):
+    """Hands one mail over. Only the job worker calls it."""
+
+    async def send(self, message: EmailMessage) -> None:
+        """Return once the other side has taken responsibility.
+
+        Raises:
+            OSError, TimeoutError or the adapter's own error: it has not, try again later.
+        """
+        ...

@@ -1,0 +1,154 @@
+"""Errors as answers: problem+json (RFC 9457) with a stable `code`, never with what was sent."""
+
+import re
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.responses import JSONResponse, Response
+
+from app.core.errors import AppError, FieldError, Invalid, Unavailable, UnsupportedMediaType
+
+log = structlog.get_logger()
+MEDIA_TYPE = "application/problem+json"
+SHOWABLE = re.compile(r"[a-z][a-z0-9_]{0,31}", re.ASCII)  # names like ours: no secret can look like that and pass as a password
+MAX_ERRORS = 20
+JSON_BODY = (Invalid, UnsupportedMediaType)  # what any route with a body may answer
+
+
+class FieldProblem(BaseModel):
+    """One field's fault."""
+
+    loc: list[str | int] = Field(examples=[["body", "email"]])
+    code: str = Field(examples=["missing"])
+    detail: str = Field(examples=["Field required"])
+
+
+class Problem(BaseModel):
+    """What every refusal looks like (RFC 9457)."""
+
+    type: str = Field(examples=["about:blank"])
+    title: str = Field(examples=["The request is not valid"])
+    status: int = Field(examples=[422])
+    detail: str = Field(examples=["The request is not valid"])
+    code: str = Field(examples=["validation_error"])
+    errors: list[FieldProblem] = Field(default_factory=list)
+
+
+def problem(error: AppError) -> Response:
+    """The answer that an error stands for."""
+    return _render(error.status, error.code, error.title, error.detail, error.headers, error.errors)
+
+
+def crashed(request_id: str) -> Response:
+    """A 500, which says nothing but the request's id."""
+    return _render(500, "internal_error", "Something went wrong", f"Request {request_id}", {}, ())
+
+
+def _render(status: int, code: str, title: str, detail: str, headers: dict[str, str], errors: Sequence[FieldError]) -> Response:
+    body: dict[str, Any] = {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code}
+    body["errors"] = [{"loc": list(e.loc), "code": e.code, "detail": e.detail} for e in errors]
+    return JSONResponse(body, status_code=status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def unavailable_cause(error: Exception) -> bool:
+    """Whether a database error means "not now" (lock, disk, connection, time) and not a mistake of ours."""
+    if isinstance(error, PoolTimeout):
+        return True
+    return isinstance(error, DBAPIError) and not isinstance(error, IntegrityError | ProgrammingError)
+
+
+def translate(error: Exception) -> AppError | None:
+    """The refusal an exception stands for, or None for a crash."""
+    if isinstance(error, AppError):
+        return error
+    if unavailable_cause(error):
+        log.warning("database.unavailable", error=_cause(error))
+        return Unavailable()
+    return None
+
+
+def _cause(error: Exception) -> str:
+    original = getattr(error, "orig", None)
+    return type(original or error).__name__
+
+
+def install_handlers(app: FastAPI) -> None:
+    """Render every error of routing, validation, database and features the same way."""
+    app.add_exception_handler(AppError, _on_app_error)
+    app.add_exception_handler(DBAPIError, _on_database_error)
+    app.add_exception_handler(PoolTimeout, _on_database_error)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(StarletteHTTPException, _on_http_exception)
+
+
+async def _on_app_error(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, AppError):
+        raise error
+    return problem(error)
+
+
+async def _on_database_error(_request: Request, error: Exception) -> Response:
+    refusal = translate(error)
+    if refusal is None:
+        raise error
+    return problem(refusal)
+
+
+async def _on_validation_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    if _has_foreign_body(request):
+        return problem(UnsupportedMediaType())
+    return problem(Invalid(errors=[_field_error(item) for item in error.errors()[:MAX_ERRORS]]))
+
+
+def _has_foreign_body(request: Request) -> bool:
+    if request.method in {"GET", "HEAD"} or not _has_body(request):
+        return False
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return media_type != "application/json"
+
+
+def _has_body(request: Request) -> bool:
+    return request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
+
+
+def _field_error(item: dict[str, Any]) -> FieldError:
+    # Neither `input` nor `ctx` goes out: both hold what was sent. A name we don't know may itself be a secret.
+    loc = tuple(part if isinstance(part, int) or SHOWABLE.fullmatch(part) else "?" for part in item["loc"])
+    kind = str(item["type"])
+    if kind == "json_invalid":
+        return FieldError(("body",), "json_invalid", "The body is not valid JSON")
+    message = "Not valid" if kind in {"value_error", "assertion_error"} and "ctx" not in item else str(item["msg"])
+    code, _, text = message.removeprefix("Value error, ").partition("|")
+    return FieldError(loc, code, text) if text else FieldError(loc, kind, message.removeprefix("Value error, "))
+
+
+async def _on_http_exception(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, StarletteHTTPException):
+        raise error
+    phrase = HTTPStatus(error.status_code).phrase
+    code = "malformed_body" if error.status_code == 400 else phrase.lower().replace(" ", "_").replace("-", "_")
+    return _render(error.status_code, code, phrase, phrase, dict(error.headers or {}), ())
+
+
+def refusals(*errors: type[AppError], also: dict[int, str] | None = None) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI `responses` of the errors a route may answer with, beside those that any route may."""
+    found: dict[int, list[str]] = {}
+    every: tuple[type[AppError], ...] = (*errors, Unavailable)
+    for error in every:
+        found.setdefault(error.status, []).append(f"`{error.code}`: {error.title}")
+    for status, text in (also or {}).items():
+        found.setdefault(status, []).append(text)
+    return {
+        status: {"model": Problem, "description": " · ".join(texts), "content": {MEDIA_TYPE: {}}}
+        for status, texts in sorted(found.items())
+    }

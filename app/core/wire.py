@@ -1,0 +1,32 @@
+"""What may come over the wire: strict bodies, text without control characters."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+
+class Body(BaseModel):
+    """A request body: unknown fields are refused (mass assignment, ASVS V15.3.3), nothing is coerced."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+
+
+def plain_text(value: str) -> str:
+    """Text that can be stored and shown anywhere: no NUL, control or format characters, no lone surrogates."""
+    if not value.isprintable():
+        raise PydanticCustomError("unprintable", "Control characters are not allowed")
+    return value
+
+
+def storable_secret(value: str) -> str:
+    """Any text a person may type as a secret, but nothing that a database or a hash would choke on."""
+    if "\x00" in value or any(0xD800 <= ord(char) <= 0xDFFF for char in value):
+        raise PydanticCustomError("unprintable", "Control characters are not allowed")
+    return value
+
+
+Token = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[A-Za-z0-9_.-]+$")]
+# Longer than any password may be, so that the rules, not the parser, say "too long"; short enough to hash at once.
+Secret = Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(storable_secret)]
+Identifier = Annotated[str, Field(min_length=1, max_length=320), AfterValidator(plain_text)]

@@ -1,0 +1,9 @@
+"""What health plugs in."""
+
+from app.core.server import Server
+from app.health.routes import router
+
+
+def install(server: Server) -> None:
+    """/health/."""
+    server.router.include_router(router)

@@ -1,0 +1,150 @@
+"""The application: `uvicorn app.main:app`, or `create_app(settings)`.
+
+The way of a request: Envelope -> CORS -> Guard -> Slashes (`core/edge.py`) -> route -> service -> repository.
+"""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+from fastapi import FastAPI
+from fastapi.routing import APIRoute, iter_route_contexts
+from starlette.middleware.cors import CORSMiddleware
+
+from app import __version__
+from app.assembly import build_server, close_server, is_migrated
+from app.config import Settings, SettingsError, load_settings
+from app.core.caller import PUBLIC
+from app.core.clock import Clock, system_clock
+from app.core.docs import install_docs
+from app.core.edge import Envelope, Guard, Slashes
+from app.core.logs import configure_logging
+from app.core.problems import install_handlers
+from app.core.server import Server
+from app.core.static import install_static
+from app.database import primary_problem
+from app.infra.migrations import upgrade
+from app.infra.uvicorn import tame_uvicorn
+from app.jobs.worker import Worker
+
+log = structlog.get_logger()
+MAX_BODY_BYTES = 64 * 1024
+RETRY_SECONDS = 1.0
+DESCRIPTION = """
+Accounts, sessions and tokens.
+
+Authorize (above) logs in by username and password. Every refusal is `application/problem+json` (RFC 9457) with a stable `code`.
+"""
+
+
+def create_app(settings: Settings, clock: Clock = system_clock) -> FastAPI:
+    """The application for these settings; it opens nothing until its lifespan begins."""
+    configure_logging(settings.LOG_LEVEL, json=not settings.is_development)
+    tame_uvicorn()
+    server = build_server(settings, clock)
+    app = FastAPI(
+        title="Authkeep",
+        version=__version__,
+        description=DESCRIPTION,
+        openapi_url="/openapi.json" if settings.docs_open else None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        max_body_size=MAX_BODY_BYTES,
+        lifespan=_lifespan,
+        generate_unique_id_function=_operation_id,
+    )
+    app.state.server = server
+    install_handlers(app)
+    app.include_router(server.router)
+    app.add_api_route("/", _root, include_in_schema=False, dependencies=[PUBLIC])
+    install_static(app)
+    if settings.docs_open:
+        install_docs(app)
+    _wrap(app, server)
+    return app
+
+
+def _wrap(app: FastAPI, server: Server) -> None:
+    settings = server.settings
+    slashed = frozenset(
+        path for context in iter_route_contexts(app.routes) if (path := context.path or "").endswith("/") and path != "/"
+    )
+    app.add_middleware(Slashes, with_slash=lambda: slashed)
+    app.add_middleware(Guard, problem_of=lambda: server.problem)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=list(settings.CORS_ORIGINS),
+        allow_credentials=True,
+        allow_methods=["GET", "POST", "PUT", "DELETE"],
+        allow_headers=["Authorization", "Content-Type"],
+        expose_headers=["Retry-After", "X-Request-ID"],
+        max_age=600,
+    )
+    app.add_middleware(Envelope, trusted=settings.TRUSTED_PROXIES, https=settings.is_https)
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
+
+
+async def _root() -> dict[str, str]:
+    """Where to go from here."""
+    return {"name": "Authkeep", "health": "/health/", "docs": "/docs", "openapi": "/openapi.json"}
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    server: Server = app.state.server
+    tame_uvicorn()
+    getting_ready = asyncio.create_task(_get_ready(server))
+    await asyncio.wait({getting_ready}, timeout=RETRY_SECONDS * 10)
+    if getting_ready.done():
+        getting_ready.result()
+    worker = Worker(server)
+    if server.settings.WORKER_IN_SERVER:
+        worker.start()
+    try:
+        yield
+    finally:
+        getting_ready.cancel()
+        await asyncio.gather(getting_ready, return_exceptions=True)
+        await worker.stop()
+        await close_server(server)
+
+
+async def _get_ready(server: Server) -> None:
+    """Migrate and look the database over; while it can't be reached, keep trying and answer 503 meanwhile."""
+    while server.problem is not None:
+        try:
+            if server.settings.MIGRATE_ON_START:
+                await asyncio.to_thread(upgrade, server.settings.database_url)
+            async with server.database.read() as db:
+                flaw = await primary_problem(db)
+            if flaw is None and await is_migrated(server.settings):
+                server.problem = None
+                break
+            server.problem = flaw or "not migrated: run `python -m app migrate`"
+        except Exception as error:  # a database that is away comes back; a wrong one is said in the log at each try
+            server.problem = "the database can't be reached"
+            log.warning("start.database_not_ready", error=type(error).__name__)
+        log.warning("start.waiting", problem=server.problem)
+        await asyncio.sleep(RETRY_SECONDS)
+    if server.refusals is not None and not await server.refusals.ping():
+        log.warning("start.redis_unreachable", effect="tokens are checked against the database alone until it answers")
+
+
+def __getattr__(name: str) -> Any:
+    """`app`, made when uvicorn asks for it, so that importing this module needs no settings."""
+    if name != "app":
+        raise AttributeError(name)
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        sys.exit(f"authkeep: {error}")
+    application = create_app(settings)
+    globals()["app"] = application
+    return application

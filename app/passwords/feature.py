@@ -1,0 +1,27 @@
+"""What passwords plug in."""
+
+from datetime import timedelta
+
+from app.core.crypto import derive_key
+from app.core.server import Server
+from app.jobs.sockets import HANDLERS, Handler
+from app.mail.service import MailKit
+from app.passwords.deps import ResetKit
+from app.passwords.pages import pages
+from app.passwords.routes import router
+from app.passwords.service import KIND, SendReset
+
+
+def install(server: Server) -> None:
+    """Reset links under a secret of their own."""
+    settings = server.settings
+    kit = ResetKit(
+        key=derive_key(settings.PASSWORD_RESET_TOKEN_SECRET.get_secret_value(), "password-reset"),
+        life=timedelta(minutes=settings.PASSWORD_RESET_EXPIRE_MINUTES),
+        url=settings.password_reset_url,
+        lane_key=derive_key(settings.SECRET_KEY.get_secret_value(), "forgot-lanes"),
+    )
+    server.provide(kit)
+    server.plug(HANDLERS, Handler(KIND, SendReset(server.database, kit, server.kit(MailKit))))
+    server.router.include_router(router)
+    server.router.include_router(pages)

@@ -1,0 +1,75 @@
+"""/auth/forgot-password, /auth/reset-password, /auth/change-password."""
+
+from fastapi import APIRouter, Response
+
+from app.auth.cookies import set_device_cookie
+from app.auth.deps import Auth
+from app.auth.errors import PasswordRejected, PasswordWrong, TooManyTries
+from app.auth.schemas import LoginOut
+from app.auth.sessions import Pair
+from app.core.caller import PUBLIC, SignedIn
+from app.core.client import ClientOf
+from app.core.deps import Db, Now, ServerOf, Transactions
+from app.core.errors import Overloaded, TokenInvalid, TooManyRequests, Unauthenticated
+from app.core.limits import Limited
+from app.core.problems import JSON_BODY, refusals
+from app.passwords import service
+from app.passwords.deps import Reset
+from app.passwords.schemas import AcceptedOut, ChangePasswordIn, ForgotPasswordIn, ResetPasswordIn
+from app.tickets.service import TicketInvalid
+
+router = APIRouter(prefix="/auth", tags=["passwords"])
+
+
+@router.post(
+    "/forgot-password",
+    status_code=202,
+    summary="Ask for a reset link",
+    dependencies=[PUBLIC, Limited("forgot_password")],
+    responses=refusals(*JSON_BODY, TooManyRequests),
+)
+async def forgot_password(
+    body: ForgotPasswordIn, db: Db, server: ServerOf, reset: Reset, client: ClientOf, now: Now
+) -> AcceptedOut:
+    """Have a reset link mailed, if there is such an account: the answer is the same, at the same time, if there is none."""
+    await service.request_reset(db, server.limits, reset, body.email, client, now)
+    return AcceptedOut()
+
+
+@router.post(
+    "/reset-password",
+    status_code=204,
+    summary="Reset the password by a link",
+    dependencies=[PUBLIC, Limited("reset_password")],
+    responses=refusals(TicketInvalid, *JSON_BODY, PasswordRejected, TooManyRequests, Overloaded),
+)
+async def reset_password(
+    body: ResetPasswordIn, database: Transactions, kit: Auth, reset: Reset, client: ClientOf, now: Now
+) -> None:
+    """Set a new password by the token of a reset link. Ends every session, signs nobody in."""
+    await service.reset_password(database, kit, reset, body.token, body.new_password, client, now)
+
+
+@router.post(
+    "/change-password",
+    response_model=LoginOut,
+    summary="Change my password",
+    dependencies=[Limited("change_password")],
+    responses=refusals(
+        PasswordWrong, Unauthenticated, TokenInvalid, *JSON_BODY, PasswordRejected, TooManyRequests, TooManyTries, Overloaded
+    ),
+)
+async def change_password(
+    body: ChangePasswordIn,
+    response: Response,
+    caller: SignedIn,
+    database: Transactions,
+    server: ServerOf,
+    kit: Auth,
+    now: Now,
+) -> Pair:
+    """Set a new password by the current one. Every session before it ends; the answer is a new one."""
+    pair = await service.change_password(database, kit, caller, body.current_password, body.new_password, now)
+    if pair.device is not None:
+        set_device_cookie(response, server, pair.device)
+    return pair

@@ -1,0 +1,60 @@
+"""SQL of tickets. Spending is one statement."""
+
+import uuid
+from datetime import datetime
+
+from sqlalchemy import delete, insert, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.tickets.models import Ticket
+
+IS_OPEN = Ticket.spent_at.is_(None) & Ticket.voided_at.is_(None)
+
+
+async def find_ticket(db: AsyncSession, ticket_id: uuid.UUID) -> Ticket | None:
+    """The row as it is now."""
+    return await db.get(Ticket, ticket_id, populate_existing=True)
+
+
+async def add_ticket(
+    db: AsyncSession, ticket_id: uuid.UUID, purpose: str, user_id: uuid.UUID, address: str, now: datetime, expires_at: datetime
+) -> None:
+    """A new open ticket; the caller holds the account's row."""
+    await db.execute(
+        insert(Ticket).values(
+            id=ticket_id, purpose=purpose, user_id=user_id, address=address, created_at=now, expires_at=expires_at
+        )
+    )
+
+
+async def extend_ticket(db: AsyncSession, ticket_id: uuid.UUID, expires_at: datetime) -> bool:
+    """Give a ticket that is still open its time again, since its mail leaves only now; False if it is not open."""
+    kept = update(Ticket).where(Ticket.id == ticket_id, IS_OPEN).values(expires_at=expires_at).returning(Ticket.id)
+    return await db.scalar(kept) is not None
+
+
+async def spend_ticket(db: AsyncSession, ticket_id: uuid.UUID, purpose: str, address: str, now: datetime) -> bool:
+    """True for the one who spends it; `address` is the account's at this moment."""
+    spent = (
+        update(Ticket)
+        .where(Ticket.id == ticket_id, Ticket.purpose == purpose, Ticket.address == address, IS_OPEN, Ticket.expires_at > now)
+        .values(spent_at=now)
+        .returning(Ticket.id)
+    )
+    return await db.scalar(spent) is not None
+
+
+async def void_tickets(db: AsyncSession, user_id: uuid.UUID, purpose: str | None, now: datetime) -> None:
+    """Close the open tickets of an account, of one purpose or of all."""
+    void = update(Ticket).where(Ticket.user_id == user_id, IS_OPEN).values(voided_at=now)
+    await db.execute(void.where(Ticket.purpose == purpose) if purpose else void)
+
+
+async def void_all(db: AsyncSession, now: datetime) -> int:
+    """Close every open ticket there is."""
+    return len((await db.execute(update(Ticket).where(IS_OPEN).values(voided_at=now).returning(Ticket.id))).all())
+
+
+async def delete_old(db: AsyncSession, before: datetime) -> None:
+    """Forget tickets that ran out before."""
+    await db.execute(delete(Ticket).where(Ticket.expires_at < before))

@@ -1,0 +1,58 @@
+"""The account's table."""
+
+import uuid
+from datetime import datetime
+
+from sqlalchemy import Index, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.core.permissions import Role
+from app.core.ports import Account
+from app.database import Base, ByteOrdered, UtcDateTime
+
+
+class User(Base):
+    """An account.
+
+    `username_key` and `email_key` are what is unique and looked up: lower case. `epoch` rises with each change of
+    password, role or status; work that began under an older epoch must not end in a session (docs/adr/0003).
+    """
+
+    __tablename__ = "users"
+    __table_args__ = (Index(None, "created_at", "id"), Index(None, "role", "id"))
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    username: Mapped[str] = mapped_column(String(32))
+    username_key: Mapped[str] = mapped_column(ByteOrdered(32), unique=True)
+    email: Mapped[str] = mapped_column(String(320))
+    email_key: Mapped[str] = mapped_column(ByteOrdered(320), unique=True)
+    password_hash: Mapped[str] = mapped_column(String(255))
+    role: Mapped[str] = mapped_column(String(32), default=Role.USER)
+    epoch: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    email_verified_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    password_changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    last_login_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    @property
+    def active(self) -> bool:
+        """Whether the account may be used."""
+        return self.disabled_at is None
+
+    @property
+    def email_verified(self) -> bool:
+        """Whether somebody proved to read mail at the address."""
+        return self.email_verified_at is not None
+
+    def account(self) -> Account:
+        """The account as a value."""
+        return Account(self.id, self.username, self.email, Role(self.role), self.email_verified, self.created_at)
+
+
+class HashScheme(Base):
+    """A password scheme that some stored hash uses, so that every login can cost what the dearest one costs."""
+
+    __tablename__ = "hash_schemes"
+
+    scheme: Mapped[str] = mapped_column(String(64), primary_key=True)

@@ -1,0 +1,49 @@
+"""Usernames and addresses: what they may be, and the form in which they are unique."""
+
+from typing import Annotated
+
+from email_validator import EmailNotValidError, validate_email
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+from app.core.wire import plain_text
+
+RESERVED_WORDS = """
+    abuse account admin administrator api anonymous auth authkeep everyone guest health help hostmaster info login logout
+    mail me moderator nobody noreply null official postmaster register root security staff superuser support system
+    undefined users webmaster www
+"""
+RESERVED = frozenset(RESERVED_WORDS.split())
+MAX_EMAIL = 254  # RFC 5321 section 4.5.3.1.3, less the angle brackets
+
+
+def parse_email(value: str) -> str:
+    """The address with its domain in ASCII and lower case; DNS is not asked.
+
+    Raises:
+        PydanticCustomError: it is none.
+    """
+    plain_text(value)
+    try:
+        parsed = validate_email(value, check_deliverability=False, allow_smtputf8=False, test_environment=True)
+    except EmailNotValidError:
+        raise PydanticCustomError("email_invalid", "This is not a valid mail address") from None
+    if parsed.ascii_email is None:
+        raise PydanticCustomError("email_invalid", "This is not a valid mail address")
+    return parsed.ascii_email
+
+
+def name_key(identifier: str) -> str:
+    """The form in which a username or address is unique and looked up, for anything that may be typed."""
+    if "@" in identifier:
+        try:
+            return parse_email(identifier).lower()
+        except PydanticCustomError:
+            return identifier.casefold()
+    return identifier.casefold()
+
+
+Username = Annotated[
+    str, Field(min_length=3, max_length=32, pattern=r"^[A-Za-z0-9]+$", description="ASCII letters and digits", examples=["alice"])
+]
+Email = Annotated[str, Field(max_length=MAX_EMAIL, examples=["alice@example.com"]), AfterValidator(parse_email)]

@@ -1,0 +1,146 @@
+"""SQL of accounts."""
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.permissions import Role
+from app.database import insert_into
+from app.users.models import HashScheme, User
+
+COUNTED = 10_000
+ORDERS: dict[str, Any] = {"created_at": User.created_at, "username": User.username_key, "email": User.email_key}
+ACTIVE_ADMIN = (User.role == Role.ADMIN) & User.disabled_at.is_(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which accounts a listing shows."""
+
+    beginning: str | None
+    role: Role | None
+    active: bool | None
+
+
+async def find_user(db: AsyncSession, user_id: uuid.UUID) -> User | None:
+    """The account as it is now."""
+    return await db.get(User, user_id, populate_existing=True)
+
+
+async def find_by_key(db: AsyncSession, key: str) -> User | None:
+    """The account with this username or address in its unique form."""
+    column = User.email_key if "@" in key else User.username_key
+    return await db.scalar(select(User).where(column == key))
+
+
+async def add_user(db: AsyncSession, values: dict[str, Any]) -> User | None:
+    """The new account, or None if its name or address is taken; the constraints decide, so a race makes one."""
+    added = insert_into(db, User).values(values).on_conflict_do_nothing().returning(User.id)
+    user_id = await db.scalar(added)
+    return await find_user(db, user_id) if user_id else None
+
+
+async def has_username(db: AsyncSession, key: str) -> bool:
+    """Whether the name is taken."""
+    return await db.scalar(select(User.id).where(User.username_key == key)) is not None
+
+
+async def lock_user(db: AsyncSession, user_id: uuid.UUID) -> User | None:
+    """The account, held until the transaction ends."""
+    found: User | None = await db.scalar(
+        select(User).where(User.id == user_id).with_for_update().execution_options(populate_existing=True)
+    )
+    return found
+
+
+async def lock_users_and_admins(db: AsyncSession, user_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, User]:
+    """These accounts and every active admin, held in order of id, so that two such changes never deadlock."""
+    query = (
+        select(User)
+        .where(or_(User.id.in_(list(user_ids)), ACTIVE_ADMIN))
+        .order_by(User.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return {user.id: user for user in (await db.scalars(query)).all()}
+
+
+async def update_user(db: AsyncSession, user_id: uuid.UUID, **values: Any) -> None:
+    """Set columns."""
+    await db.execute(update(User).where(User.id == user_id).values(**values))
+
+
+async def replace_hash(db: AsyncSession, user_id: uuid.UUID, verified: str, upgraded: str) -> None:
+    """Store a better hash of the same password, unless the hash that was verified is no longer the one stored."""
+    await db.execute(update(User).where(User.id == user_id, User.password_hash == verified).values(password_hash=upgraded))
+
+
+async def delete_user(db: AsyncSession, user_id: uuid.UUID) -> None:
+    """Remove the row."""
+    await db.execute(delete(User).where(User.id == user_id))
+
+
+async def has_users(db: AsyncSession) -> bool:
+    """Whether there is any account."""
+    return await db.scalar(select(User.id).limit(1)) is not None
+
+
+async def list_schemes(db: AsyncSession) -> list[str]:
+    """The password schemes in use."""
+    return list((await db.scalars(select(HashScheme.scheme))).all())
+
+
+async def add_scheme(db: AsyncSession, scheme: str) -> None:
+    """Note that a hash of this scheme is stored."""
+    await db.execute(insert_into(db, HashScheme).values(scheme=scheme).on_conflict_do_nothing())
+
+
+async def drop_scheme_unless(db: AsyncSession, scheme: str, hash_prefixes: tuple[str, ...]) -> None:
+    """Forget a scheme that no stored hash begins like."""
+    in_use = exists().where(or_(*(User.password_hash.startswith(prefix, autoescape=True) for prefix in hash_prefixes)))
+    await db.execute(delete(HashScheme).where(HashScheme.scheme == scheme, ~in_use))
+
+
+async def list_users(
+    db: AsyncSession, filters: Filters, order: str, *, descending: bool, after: tuple[Any, uuid.UUID] | None, limit: int
+) -> list[User]:
+    """A page in the order given, from behind the position `after`."""
+    column = ORDERS[order]
+    query = _matching(select(User), filters)
+    if after is not None:
+        value, user_id = after
+        beyond = (column < value, User.id < user_id) if descending else (column > value, User.id > user_id)
+        query = query.where(or_(beyond[0], and_(column == value, beyond[1])))
+    keys = (column.desc(), User.id.desc()) if descending else (column, User.id)
+    return list((await db.scalars(query.order_by(*keys).limit(limit))).all())
+
+
+async def count_users(db: AsyncSession, filters: Filters) -> int:
+    """How many match, counted to one more than 10,000."""
+    some = _matching(select(User.id), filters).limit(COUNTED + 1).subquery()
+    return await db.scalar(select(func.count()).select_from(some)) or 0
+
+
+def _matching(query: Select[Any], filters: Filters) -> Select[Any]:
+    if filters.beginning:
+        query = query.where(or_(_begins(User.username_key, filters.beginning), _begins(User.email_key, filters.beginning)))
+    if filters.role is not None:
+        query = query.where(User.role == filters.role)
+    if filters.active is not None:
+        query = query.where(User.disabled_at.is_(None) if filters.active else User.disabled_at.is_not(None))
+    return query
+
+
+def _begins(column: Any, beginning: str) -> ColumnElement[bool]:
+    # A range instead of LIKE: literal whatever the characters, and served by the index on both databases.
+    return and_(column >= beginning, column < beginning + "\U0010ffff")
+
+
+async def touch_login(db: AsyncSession, user_id: uuid.UUID, now: datetime) -> None:
+    """Remember the login."""
+    await update_user(db, user_id, last_login_at=now)

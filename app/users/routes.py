@@ -1,0 +1,87 @@
+"""/users/: accounts, for admins."""
+
+import uuid
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import AfterValidator
+
+from app.core.caller import Admin
+from app.core.crypto import derive_key
+from app.core.deps import Db, DbRead, Now, ServerOf
+from app.core.errors import Forbidden, Invalid, Unauthenticated
+from app.core.paging import CursorText, Limit
+from app.core.permissions import Role
+from app.core.problems import refusals
+from app.core.wire import plain_text
+from app.users import service
+from app.users.errors import LastAdmin, UserNotFound
+from app.users.models import User
+from app.users.names import name_key
+from app.users.repository import Filters
+from app.users.schemas import RoleIn, StatusIn, UserDetailOut, UserPageOut
+
+router = APIRouter(prefix="/users", tags=["users"])
+Sort = Literal["created_at", "username", "email", "-created_at", "-username", "-email"]
+Beginning = Annotated[str | None, Query(max_length=254, description="Literal beginning of username or address")]
+ADMIN_ONLY = (Unauthenticated, Forbidden, Invalid)
+
+
+@router.get("/", summary="List accounts", responses=refusals(*ADMIN_ONLY))
+async def list_users(
+    _caller: Admin,
+    db: DbRead,
+    server: ServerOf,
+    limit: Limit = 50,
+    cursor: CursorText = None,
+    q: Annotated[Beginning, AfterValidator(lambda value: plain_text(value) if value else value)] = None,
+    role: Role | None = None,
+    active: Annotated[bool | None, Query()] = None,
+    sort: Sort = "created_at",
+) -> UserPageOut:
+    """A page of accounts; `next_cursor` leads to the next one, and stays good while accounts come and go."""
+    key = derive_key(server.settings.SECRET_KEY.get_secret_value(), "cursor")
+    filters = Filters(name_key(q) if q else None, role, active)
+    page = await service.list_users(db, key, filters, sort, cursor, limit)
+    return UserPageOut(
+        items=[UserDetailOut.model_validate(user) for user in page.items],
+        next_cursor=page.next_cursor,
+        total=page.total,
+        total_capped=page.total_capped,
+    )
+
+
+@router.get("/{user_id}", response_model=UserDetailOut, summary="One account", responses=refusals(*ADMIN_ONLY, UserNotFound))
+async def get_user(user_id: uuid.UUID, _caller: Admin, db: DbRead) -> User:
+    """One account."""
+    return await service.get_user(db, user_id)
+
+
+@router.put(
+    "/{user_id}/role",
+    response_model=UserDetailOut,
+    summary="Give a role",
+    responses=refusals(*ADMIN_ONLY, UserNotFound, LastAdmin),
+)
+async def set_role(user_id: uuid.UUID, body: RoleIn, caller: Admin, db: Db, now: Now) -> User:
+    """Give an account a role. A change ends the person's sessions at once."""
+    return await service.set_role(db, caller, user_id, body.role, now)
+
+
+@router.put(
+    "/{user_id}/status",
+    response_model=UserDetailOut,
+    summary="Enable or disable",
+    responses=refusals(*ADMIN_ONLY, UserNotFound, LastAdmin),
+)
+async def set_status(user_id: uuid.UUID, body: StatusIn, caller: Admin, db: Db, now: Now) -> User:
+    """Allow or forbid an account to be used. Disabling ends the person's sessions at once."""
+    return await service.set_active(db, caller, user_id, now, active=body.active)
+
+
+@router.delete(
+    "/{user_id}", status_code=204, summary="Delete an account", responses=refusals(*ADMIN_ONLY, UserNotFound, LastAdmin)
+)
+async def delete_user(user_id: uuid.UUID, caller: Admin, db: Db, now: Now) -> None:
+    """Delete an account. The person's sessions end at once."""
+    await service.delete_user(db, caller, user_id, now)

@@ -1,0 +1,231 @@
+"""What can be done to accounts. Every change locks first, then reads the caller's session again, then acts."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.audit import service as audit
+from app.audit.facts import Fact
+from app.core.caller import Caller, confirm
+from app.core.crypto import new_id
+from app.core.paging import read_cursor, write_cursor
+from app.core.permissions import Role
+from app.tickets import service as tickets
+from app.users import repository
+from app.users.errors import EmailTaken, LastAdmin, UsernameReserved, UsernameTaken, UserNotFound
+from app.users.models import User
+from app.users.names import RESERVED, name_key
+from app.users.repository import COUNTED, Filters
+from app.users.sockets import ACCESS_ENDED
+
+get_schemes = repository.list_schemes
+find_by_key = repository.find_by_key
+find_user = repository.find_user
+lock_user = repository.lock_user
+has_users = repository.has_users
+touch_login = repository.touch_login
+drop_scheme_unless = repository.drop_scheme_unless
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of accounts."""
+
+    items: list[User]
+    next_cursor: str | None
+    total: int
+    total_capped: bool
+
+
+async def check_free(db: AsyncSession, username: str, email: str) -> None:
+    """Refuse early what the constraints would refuse anyway, before a hash is spent on it.
+
+    Raises:
+        UsernameTaken, EmailTaken: at this moment.
+    """
+    if await repository.has_username(db, name_key(username)):
+        raise UsernameTaken
+    if await repository.find_by_key(db, name_key(email)) is not None:
+        raise EmailTaken
+
+
+def check_reserved(username: str) -> None:
+    """Names that people might take for ours are not for self-registration.
+
+    Raises:
+        UsernameReserved: this is one.
+    """
+    if name_key(username) in RESERVED:
+        raise UsernameReserved
+
+
+async def create_user(
+    db: AsyncSession,
+    *,
+    username: str,
+    email: str,
+    password_hash: str,
+    scheme: str,
+    role: Role,
+    now: datetime,
+) -> User:
+    """A new account, unless its name or address is taken.
+
+    Raises:
+        UsernameTaken, EmailTaken: somebody has it, or was faster.
+    """
+    values: dict[str, Any] = {
+        "id": new_id(now),
+        "username": username,
+        "username_key": name_key(username),
+        "email": email,
+        "email_key": name_key(email),
+        "password_hash": password_hash,
+        "role": role,
+        "epoch": 0,
+        "created_at": now,
+        "password_changed_at": now,
+    }
+    user = await repository.add_user(db, values)
+    if user is None:
+        raise UsernameTaken if await repository.has_username(db, values["username_key"]) else EmailTaken
+    await repository.add_scheme(db, scheme)
+    return user
+
+
+async def upgrade_hash(db: AsyncSession, user: User, upgraded: str, scheme: str) -> None:
+    """Store a better hash of the password just verified; the epoch stays, since nothing changed for the person."""
+    await repository.replace_hash(db, user.id, user.password_hash, upgraded)
+    await repository.add_scheme(db, scheme)
+
+
+async def set_password_hash(db: AsyncSession, user: User, password_hash: str, scheme: str, now: datetime) -> None:
+    """A new password; the row is locked. Links mailed before are void from here on."""
+    await repository.update_user(db, user.id, password_hash=password_hash, password_changed_at=now, epoch=user.epoch + 1)
+    await repository.add_scheme(db, scheme)
+    await tickets.void(db, user.id, now)
+
+
+async def get_user(db: AsyncSession, user_id: uuid.UUID) -> User:
+    """The account.
+
+    Raises:
+        UserNotFound: there is none.
+    """
+    user = await repository.find_user(db, user_id)
+    if user is None:
+        raise UserNotFound
+    return user
+
+
+async def get_by_name(db: AsyncSession, name: str) -> User:
+    """The account by username or address, in any case.
+
+    Raises:
+        UserNotFound: there is none.
+    """
+    user = await repository.find_by_key(db, name_key(name))
+    if user is None:
+        raise UserNotFound
+    return user
+
+
+async def list_users(db: AsyncSession, key: bytes, filters: Filters, sort: str, cursor: str | None, limit: int) -> Page:
+    """A page of accounts, and how many there are in all (counted to 10,000).
+
+    Raises:
+        CursorInvalid: the cursor is not one of this listing.
+    """
+    order, descending = sort.removeprefix("-"), sort.startswith("-")
+    listing = f"users/{sort}/{filters!r}"
+    after = _read_position(read_cursor(key, listing, cursor), order) if cursor else None
+    users = await repository.list_users(db, filters, order, descending=descending, after=after, limit=limit + 1)
+    total = await repository.count_users(db, filters)
+    last = users[limit - 1] if len(users) > limit else None
+    next_cursor = write_cursor(key, listing, _position(last, order)) if last else None
+    return Page(users[:limit], next_cursor, min(total, COUNTED), total > COUNTED)
+
+
+def _position(user: User, order: str) -> list[Any]:
+    value = {"created_at": user.created_at.isoformat(), "username": user.username_key, "email": user.email_key}[order]
+    return [value, str(user.id)]
+
+
+def _read_position(position: list[Any], order: str) -> tuple[Any, uuid.UUID]:
+    value, user_id = position
+    return datetime.fromisoformat(value) if order == "created_at" else value, uuid.UUID(user_id)
+
+
+async def set_role(db: AsyncSession, caller: Caller, user_id: uuid.UUID, role: Role, now: datetime) -> User:
+    """Give a role; the person's sessions end at once, since their tokens name the old one.
+
+    Raises:
+        UserNotFound, LastAdmin: see there.
+    """
+    user, admins = await _hold(db, caller, user_id, now)
+    if user.role == role:
+        return user
+    _keep_an_admin(user, admins)
+    before = user.role
+    await repository.update_user(db, user.id, role=role, epoch=user.epoch + 1)
+    await _end_access(db, user.id, "role_changed", now)
+    await _record(db, Fact.ROLE_CHANGED, caller, user, now, before=before, after=role)
+    return await get_user(db, user.id)
+
+
+async def set_active(db: AsyncSession, caller: Caller, user_id: uuid.UUID, now: datetime, *, active: bool) -> User:
+    """Allow or forbid the account to be used; forbidding ends its sessions at once.
+
+    Raises:
+        UserNotFound, LastAdmin: see there.
+    """
+    user, admins = await _hold(db, caller, user_id, now)
+    if user.active == active:
+        return user
+    if not active:
+        _keep_an_admin(user, admins)
+        await tickets.void(db, user.id, now)
+        await _end_access(db, user.id, "disabled", now)
+    await repository.update_user(db, user.id, disabled_at=None if active else now, epoch=user.epoch + 1)
+    await _record(db, Fact.STATUS_CHANGED, caller, user, now, before=not active, after=active)
+    return await get_user(db, user.id)
+
+
+async def delete_user(db: AsyncSession, caller: Caller, user_id: uuid.UUID, now: datetime) -> None:
+    """Remove the account; its sessions end at once, their rows stay until no token of theirs can live.
+
+    Raises:
+        UserNotFound, LastAdmin: see there.
+    """
+    user, admins = await _hold(db, caller, user_id, now)
+    _keep_an_admin(user, admins)
+    await tickets.void(db, user.id, now)
+    await _end_access(db, user.id, "deleted", now)
+    await _record(db, Fact.USER_DELETED, caller, user, now)
+    await repository.delete_user(db, user.id)
+
+
+async def _hold(db: AsyncSession, caller: Caller, user_id: uuid.UUID, now: datetime) -> tuple[User, set[uuid.UUID]]:
+    wanted = {user_id} | ({caller.user_id} if caller.user_id else set())
+    held = await repository.lock_users_and_admins(db, wanted)
+    await confirm(db, caller, now)
+    if user_id not in held:
+        raise UserNotFound
+    return held[user_id], {user.id for user in held.values() if user.role == Role.ADMIN and user.active}
+
+
+def _keep_an_admin(user: User, admins: set[uuid.UUID]) -> None:
+    if admins == {user.id}:
+        raise LastAdmin
+
+
+async def _end_access(db: AsyncSession, user_id: uuid.UUID, reason: str, now: datetime) -> None:
+    for end in ACCESS_ENDED.within(db):
+        await end(db, user_id, reason, now)
+
+
+async def _record(db: AsyncSession, fact: Fact, caller: Caller, user: User, now: datetime, **data: Any) -> None:
+    await audit.record(db, fact, caller.client, now, actor=caller.user_id, subject=user.id, session=caller.session_id, **data)

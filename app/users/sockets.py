@@ -1,0 +1,20 @@
+"""Where higher packages hear that an account's access has ended."""
+
+import uuid
+from datetime import datetime
+from typing import Protocol
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.sockets import Socket
+
+
+class AccessEnded(Protocol):
+    """Ends what the account has open, in the same transaction; the account's row is locked."""
+
+    async def __call__(self, db: AsyncSession, user_id: uuid.UUID, reason: str, now: datetime) -> None:
+        """`reason` is what sessions record."""
+        ...
+
+
+ACCESS_ENDED: Socket[AccessEnded] = Socket("users.ACCESS_ENDED")

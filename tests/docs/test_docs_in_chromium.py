@@ -1,0 +1,134 @@
+"""/docs and /redoc in a real Chromium that can reach nothing but the server."""
+
+import shutil
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterator
+from typing import Annotated
+from urllib.parse import parse_qs
+
+import pytest
+import uvicorn
+from fastapi import Depends, FastAPI, Request
+from fastapi.responses import JSONResponse
+from fastapi.security import OAuth2PasswordBearer
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+from app.core.docs import install_docs
+
+USERNAME, PASSWORD, TOKEN = "ada@example.com", "correct horse battery!", "the-token-of-ada"
+CHROMIUM_ARGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+]
+
+
+def small_app() -> FastAPI:
+    """A login and a protected route, documented."""
+    app = FastAPI(title="Small Keep", version="1.2.3", description="A *small* API.", docs_url=None, redoc_url=None)
+    bearer = OAuth2PasswordBearer(tokenUrl="/auth/login")
+
+    @app.post("/auth/login", summary="Log in", tags=["auth"])
+    async def login(request: Request) -> JSONResponse:
+        form = parse_qs((await request.body()).decode())
+        if (form.get("username"), form.get("password")) != ([USERNAME], [PASSWORD]):
+            return JSONResponse({"detail": "wrong"}, status_code=401)
+        return JSONResponse({"access_token": TOKEN, "token_type": "bearer"})
+
+    @app.get("/users/me", summary="Who am I", tags=["users"])
+    async def me(token: Annotated[str, Depends(bearer)]) -> dict[str, str]:
+        return {"email": USERNAME if token == TOKEN else "nobody"}
+
+    install_docs(app)
+    return app
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """The address of that app under uvicorn."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:  # from here on a browser may connect, and waits
+        running = uvicorn.Server(uvicorn.Config(small_app(), log_level="warning", ws="none", lifespan="off"))
+        thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            running.should_exit = True
+            thread.join()
+
+
+@pytest.fixture(scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    if (chromium := shutil.which("chromium")) is None:
+        pytest.skip("chromium is not installed (make ci-deps)")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGS)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+async def page(browser: Browser, server: str) -> AsyncIterator[Page]:
+    """A page that fails its test if it meets another origin, breaks its policy or complains in the console."""
+    context = await browser.new_context(viewport={"width": 1280, "height": 900}, base_url=server)
+    page = await context.new_page()
+    requested: list[str] = []
+    complaints: list[str] = []
+    page.on("request", lambda request: requested.append(request.url))
+    page.on("worker", lambda worker: requested.append(worker.url))
+    page.on("requestfailed", lambda request: complaints.append(f"failed: {request.url}"))
+    page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
+    page.on("console", lambda message: complaints.append(message.text) if message.type in {"warning", "error"} else None)
+    await page.add_init_script(
+        "addEventListener('securitypolicyviolation', e => console.error('CSP', e.violatedDirective, e.blockedURI))"
+    )
+    yield page
+    await context.close()
+    assert complaints == []
+    assert f"{server}/openapi.json" in requested
+    local = ("data:", f"blob:{server}/", f"{server}/")
+    assert [url for url in requested if not url.startswith(local)] == []
+
+
+async def test_swagger_ui_shows_the_operations_and_asks_no_other_host(page: Page) -> None:
+    await page.goto("/docs")
+    await expect(page).to_have_title("Small Keep – Swagger UI")
+    await expect(page.get_by_role("heading", name="Small Keep")).to_be_visible()
+    await expect(page.locator(".opblock-summary-description", has_text="Log in")).to_be_visible()
+    await expect(page.locator(".opblock-summary-description", has_text="Who am I")).to_be_visible()
+
+
+async def test_redoc_shows_the_operations_and_asks_no_other_host(page: Page) -> None:
+    await page.goto("/redoc")
+    await expect(page).to_have_title("Small Keep – Redoc")
+    await expect(page.get_by_role("heading", name="Small Keep")).to_be_visible()
+    await expect(page.get_by_role("heading", name="Who am I")).to_be_visible()
+    await expect(page.get_by_role("menuitem", name="auth").first).to_be_visible()
+
+
+async def test_redocs_search_finds_an_operation(page: Page) -> None:
+    await page.goto("/redoc")
+    await page.get_by_placeholder("Search...").fill("log")
+    await expect(page.locator("[data-role='search:results']").get_by_text("Log in")).to_be_visible()
+
+
+async def test_authorize_logs_in_through_the_form_and_a_protected_call_works(page: Page) -> None:
+    await page.goto("/docs")
+    await page.get_by_role("button", name="Authorize").click()
+    dialog = page.locator(".modal-ux")
+    await dialog.get_by_label("username").fill(USERNAME)
+    await dialog.get_by_label("password").fill(PASSWORD)
+    await dialog.get_by_role("button", name="Apply given OAuth2 credentials").click()
+    await expect(dialog.get_by_role("button", name="Remove authorization")).to_be_visible()
+    await dialog.get_by_role("button", name="Close").last.click()
+
+    await page.locator(".opblock-summary-description", has_text="Who am I").click()
+    await page.get_by_role("button", name="Try it out").click()
+    await page.get_by_role("button", name="Execute").click()
+    await expect(page.locator(".live-responses-table tr.response")).to_contain_text(USERNAME)
