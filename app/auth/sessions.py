@@ -26,9 +26,6 @@ GRACE = timedelta(seconds=10)
 DEVICE_LIFE = timedelta(days=180)
 USED_TO = timedelta(minutes=5)
 
-end_every_session = repository.end_every_session
-delete_all_devices = repository.delete_all_devices
-
 
 @dataclass(frozen=True, slots=True)
 class Pair:
@@ -225,6 +222,15 @@ async def _record_ended(db: AsyncSession, caller: Caller, now: datetime, reason:
         session=session_id,
         reason=reason,
     )
+
+
+async def end_everything(db: AsyncSession, now: datetime) -> int:
+    """After a restore: end every session and forget every device; how many sessions that were."""
+    ended = await repository.end_every_session(db, "restored", now)
+    for session_id in ended:
+        note_ended(db, session_id)
+    await repository.delete_all_devices(db)
+    return len(ended)
 
 
 async def tidy(db: AsyncSession, now: datetime) -> None:

@@ -27,7 +27,7 @@ class User:
 
 
 def new_username() -> str:
-    return f"user_{secrets.token_hex(5)}"
+    return f"user{secrets.token_hex(5)}"
 
 
 async def register(

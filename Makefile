@@ -1,0 +1,71 @@
+# Two commands: `make run` and `make test`. Everything is installed into .venv, nothing outside it.
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check install --quiet --no-input
+JOBS ?= 2
+export PIP_REQUIRE_VIRTUALENV := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check lint types contracts migrations asvs lock ci-deps clean dev
+
+help:
+	@echo 'make run    install, set up on the first time, and serve'
+	@echo 'make test   install the test tools and run every test on both stacks'
+	@echo 'make check  ruff, mypy, import contracts, migrations, tests: what CI runs'
+	@echo 'make asvs   which security requirements (OWASP ASVS 5.0) are proved by which test'
+	@echo 'make lock   pin the dependencies anew'
+
+run: $(VENV)/.installed
+	@$(PY) -m app serve --first-run
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'Authkeep needs Python 3.11 or newer; set PYTHON=python3.11' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$$($(PYTHON) -c 'import sys; print("Python %d.%d here has no ensurepip: install it with  apt-get install python3.%d-venv" % (*sys.version_info[:2], sys.version_info[1]))')" >&2; exit 1; }
+	@echo 'Making .venv …'
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: requirements.txt pyproject.toml | $(VENV)/bin/python
+	@echo 'Installing the pinned requirements (once) …'
+	@$(PIP) --require-hashes -r requirements.txt
+	@$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+	@echo 'Installing the test tools (once) …'
+	@$(PIP) --require-hashes -r requirements-dev.txt
+	@touch $@
+
+dev: $(VENV)/.installed-dev
+
+test: dev
+	@$(PY) -m pytest -q -n $(JOBS) $(ARGS)
+
+check: lint types contracts migrations test
+
+lint: dev
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+
+types: dev
+	@$(PY) -m mypy
+
+contracts: dev
+	@$(VENV)/bin/lint-imports --no-cache
+
+migrations: dev
+	@$(PY) -m scripts.check_migrations
+
+asvs: dev
+	@$(PY) -m scripts.asvs
+
+lock: dev
+	@$(VENV)/bin/uv pip compile -q --universal --python-version 3.11.0 --generate-hashes --custom-compile-command 'make lock' -o requirements.txt requirements.in
+	@$(VENV)/bin/uv pip compile -q --universal --python-version 3.11.0 --generate-hashes --custom-compile-command 'make lock' -o requirements-dev.txt requirements-dev.in
+
+# Programs that some tests use; without them those tests are skipped, which CI does not accept.
+ci-deps:
+	@command -v chromium >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends chromium; }
+
+clean:
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
