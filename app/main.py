@@ -74,7 +74,7 @@ def _wrap(app: FastAPI, server: Server) -> None:
         path for context in iter_route_contexts(app.routes) if (path := context.path or "").endswith("/") and path != "/"
     )
     app.add_middleware(Slashes, with_slash=lambda: slashed)
-    app.add_middleware(Guard, problem_of=lambda: server.problem)
+    app.add_middleware(Guard, problem_of=lambda: server.problem, max_body=MAX_BODY_BYTES)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=list(settings.CORS_ORIGINS),

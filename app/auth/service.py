@@ -166,4 +166,4 @@ async def _succeed(db: AsyncSession, kit: AuthKit, attempt: Attempt, verdict: Ve
 async def lift_stop(db: AsyncSession, kit: AuthKit, user: User) -> None:
     """Forget an account's failed logins: somebody proved to be its owner in another way."""
     lanes = (_lane(kit, "identifier", user.username_key), _lane(kit, "identifier", user.email_key))
-    await repository.clear_failures(db, account_lane_of(kit, user.id), proof_lane_of(kit, user.id), *lanes)
+    await repository.clear_failures(db, *lanes, account_lane_of(kit, user.id), proof_lane_of(kit, user.id))

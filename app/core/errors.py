@@ -76,6 +76,18 @@ class UnsupportedMediaType(AppError):
     code, status, title = "unsupported_media_type", 415, "Send application/json"
 
 
+class MalformedBody(AppError):
+    """The body can't be read at all."""
+
+    code, status, title = "malformed_body", 400, "The body can't be read"
+
+
+class BodyTooLarge(AppError):
+    """More than any request of ours needs."""
+
+    code, status, title = "body_too_large", 413, "The body is too large"
+
+
 class TooManyRequests(AppError):
     """Asked too often; `retry_after` is in whole seconds."""
 

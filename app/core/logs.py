@@ -42,6 +42,7 @@ def configure_logging(level: str, *, json: bool) -> None:
         logger = logging.getLogger(name)
         logger.handlers = []
         logger.propagate = True
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     quiet_uvicorn()
 
 

@@ -1,7 +1,6 @@
 """Errors as answers: problem+json (RFC 9457) with a stable `code`, never with what was sent."""
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -14,13 +13,22 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.responses import JSONResponse, Response
 
-from app.core.errors import AppError, FieldError, Invalid, Unavailable, UnsupportedMediaType
+from app.core.errors import (
+    AppError,
+    BodyTooLarge,
+    FieldError,
+    Invalid,
+    MalformedBody,
+    NotFound,
+    Unavailable,
+    UnsupportedMediaType,
+)
 
 log = structlog.get_logger()
 MEDIA_TYPE = "application/problem+json"
-SHOWABLE = re.compile(r"[a-z][a-z0-9_]{0,31}", re.ASCII)  # names like ours: no secret can look like that and pass as a password
 MAX_ERRORS = 20
-JSON_BODY = (Invalid, UnsupportedMediaType)  # what any route with a body may answer
+NAMED: dict[int, type[AppError]] = {400: MalformedBody, 404: NotFound, 413: BodyTooLarge, 415: UnsupportedMediaType}
+JSON_BODY = (MalformedBody, BodyTooLarge, UnsupportedMediaType, Invalid)  # what any route with a body may answer
 
 
 class FieldProblem(BaseModel):
@@ -107,7 +115,8 @@ async def _on_validation_error(request: Request, error: Exception) -> Response:
         raise error
     if _has_foreign_body(request):
         return problem(UnsupportedMediaType())
-    return problem(Invalid(errors=[_field_error(item) for item in error.errors()[:MAX_ERRORS]]))
+    known = _known_names(request.app)
+    return problem(Invalid(errors=[_field_error(item, known) for item in error.errors()[:MAX_ERRORS]]))
 
 
 def _has_foreign_body(request: Request) -> bool:
@@ -121,9 +130,28 @@ def _has_body(request: Request) -> bool:
     return request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
 
 
-def _field_error(item: dict[str, Any]) -> FieldError:
-    # Neither `input` nor `ctx` goes out: both hold what was sent. A name we don't know may itself be a secret.
-    loc = tuple(part if isinstance(part, int) or SHOWABLE.fullmatch(part) else "?" for part in item["loc"])
+def _known_names(app: FastAPI) -> frozenset[str]:
+    known: frozenset[str] | None = getattr(app.state, "known_names", None)
+    if known is None:
+        known = app.state.known_names = frozenset({"body", "query", "path", "header", "cookie", *_names_in(app.openapi())})
+    return known
+
+
+def _names_in(document: Any) -> Iterator[str]:
+    if isinstance(document, dict):
+        yield from document.get("properties", {})
+        if "in" in document and isinstance(document.get("name"), str):
+            yield document["name"]
+        for value in document.values():
+            yield from _names_in(value)
+    elif isinstance(document, list):
+        for value in document:
+            yield from _names_in(value)
+
+
+def _field_error(item: dict[str, Any], known: frozenset[str]) -> FieldError:
+    # Neither `input` nor `ctx` goes out: both hold what was sent. A name that is none of ours may itself be a secret.
+    loc = tuple(part if isinstance(part, int) or part in known else "?" for part in item["loc"])
     kind = str(item["type"])
     if kind == "json_invalid":
         return FieldError(("body",), "json_invalid", "The body is not valid JSON")
@@ -135,8 +163,10 @@ def _field_error(item: dict[str, Any]) -> FieldError:
 async def _on_http_exception(_request: Request, error: Exception) -> Response:
     if not isinstance(error, StarletteHTTPException):
         raise error
+    if error.status_code in NAMED:
+        return problem(NAMED[error.status_code]())
     phrase = HTTPStatus(error.status_code).phrase
-    code = "malformed_body" if error.status_code == 400 else phrase.lower().replace(" ", "_").replace("-", "_")
+    code = phrase.lower().replace(" ", "_").replace("-", "_")
     return _render(error.status_code, code, phrase, phrase, dict(error.headers or {}), ())
 
 

@@ -74,7 +74,7 @@ class PostgresSessionChecks:
                 batch, self._waiting = self._waiting, []
                 try:
                     found = await self._ask([sid for sid, _, _ in batch], max(now for _, now, _ in batch))
-                except (Error, OSError, TimeoutError) as error:
+                except Exception as error:  # whatever it was, nobody may be let in by it, nor left waiting
                     log.warning("sessions.unanswered", error=type(error).__name__)
                     await self._drop()
                     for _, _, answer in batch:

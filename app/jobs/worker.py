@@ -103,7 +103,7 @@ async def _try(server: Server, job: Job, now: datetime) -> None:
         delay = min(FIRST_DELAY_SECONDS * 2 ** (job.attempts - 1), MOST_DELAY_SECONDS) * (0.75 + random_fraction() / 2)
         dead = now - job.created_at > GIVE_UP_AFTER
         log.warning("jobs.failed", kind=job.kind, job=str(job.id), attempt=job.attempts, error=type(error).__name__, dead=dead)
-        run_at = now + timedelta(seconds=delay)
+        run_at = max(now, server.clock()) + timedelta(seconds=delay)
         async with server.database.write() as db:
             await repository.postpone_job(db, job.id, lease, run_at, type(error).__name__, now if dead else None)
         return
