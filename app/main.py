@@ -22,7 +22,7 @@ from app.core.clock import Clock, system_clock
 from app.core.docs import install_docs
 from app.core.edge import Envelope, Guard, Slashes
 from app.core.logs import configure_logging
-from app.core.problems import install_handlers
+from app.core.problems import document_problems, install_handlers
 from app.core.server import Server
 from app.core.static import install_static
 from app.database import primary_problem
@@ -40,6 +40,14 @@ Authorize (above) logs in by username and password. Every refusal is `applicatio
 """
 
 
+TAGS = [
+    {"name": "auth", "description": "Register, log in and out, sessions"},
+    {"name": "passwords", "description": "Forget, reset, change"},
+    {"name": "users", "description": "Accounts, for admins"},
+    {"name": "health", "description": "Is it alive, ready, well?"},
+]
+
+
 def create_app(settings: Settings, clock: Clock = system_clock) -> FastAPI:
     """The application for these settings; it opens nothing until its lifespan begins."""
     configure_logging(settings.LOG_LEVEL, json=not settings.is_development)
@@ -55,10 +63,12 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> FastAPI:
         redirect_slashes=False,
         max_body_size=MAX_BODY_BYTES,
         lifespan=_lifespan,
+        openapi_tags=TAGS,
         generate_unique_id_function=_operation_id,
     )
     app.state.server = server
     install_handlers(app)
+    document_problems(app)
     app.include_router(server.router)
     app.add_api_route("/", _root, include_in_schema=False, dependencies=[PUBLIC])
     install_static(app)

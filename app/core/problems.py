@@ -173,7 +173,7 @@ async def _on_http_exception(_request: Request, error: Exception) -> Response:
 def refusals(*errors: type[AppError], also: dict[int, str] | None = None) -> dict[int | str, dict[str, Any]]:
     """OpenAPI `responses` of the errors a route may answer with, beside those that any route may."""
     found: dict[int, list[str]] = {}
-    every: tuple[type[AppError], ...] = (*errors, Unavailable)
+    every: dict[type[AppError], None] = dict.fromkeys([*errors, Unavailable])
     for error in every:
         found.setdefault(error.status, []).append(f"`{error.code}`: {error.title}")
     for status, text in (also or {}).items():
@@ -182,3 +182,20 @@ def refusals(*errors: type[AppError], also: dict[int, str] | None = None) -> dic
         status: {"model": Problem, "description": " · ".join(texts), "content": {MEDIA_TYPE: {}}}
         for status, texts in sorted(found.items())
     }
+
+
+def document_problems(app: FastAPI) -> None:
+    """Let OpenAPI say that refusals are problem+json: FastAPI files a model under application/json alone."""
+    make = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = make()
+        for path in document["paths"].values():
+            for operation in path.values():
+                for answer in operation["responses"].values():
+                    content = answer.get("content", {})
+                    if MEDIA_TYPE in content and "application/json" in content:
+                        content[MEDIA_TYPE] = content.pop("application/json")
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -12,7 +12,7 @@ from app.core.deps import Db, DbRead, Now, ServerOf
 from app.core.errors import Forbidden, Invalid, Unauthenticated
 from app.core.paging import CursorText, Limit
 from app.core.permissions import Role
-from app.core.problems import refusals
+from app.core.problems import JSON_BODY, refusals
 from app.core.wire import plain_text
 from app.users import service
 from app.users.errors import LastAdmin, UserNotFound
@@ -61,7 +61,7 @@ async def get_user(user_id: uuid.UUID, _caller: Admin, db: DbRead) -> User:
     "/{user_id}/role",
     response_model=UserDetailOut,
     summary="Give a role",
-    responses=refusals(*ADMIN_ONLY, UserNotFound, LastAdmin),
+    responses=refusals(*ADMIN_ONLY, *JSON_BODY, UserNotFound, LastAdmin),
 )
 async def set_role(user_id: uuid.UUID, body: RoleIn, caller: Admin, db: Db, now: Now) -> User:
     """Give an account a role. A change ends the person's sessions at once."""
@@ -72,7 +72,7 @@ async def set_role(user_id: uuid.UUID, body: RoleIn, caller: Admin, db: Db, now:
     "/{user_id}/status",
     response_model=UserDetailOut,
     summary="Enable or disable",
-    responses=refusals(*ADMIN_ONLY, UserNotFound, LastAdmin),
+    responses=refusals(*ADMIN_ONLY, *JSON_BODY, UserNotFound, LastAdmin),
 )
 async def set_status(user_id: uuid.UUID, body: StatusIn, caller: Admin, db: Db, now: Now) -> User:
     """Allow or forbid an account to be used. Disabling ends the person's sessions at once."""
