@@ -7,6 +7,7 @@ statement locks the account's row and refuses if password, role or status change
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -40,6 +41,16 @@ class Attempt:
     failures: int
     schemes: list[str]
     device: str | None  # the secret of a known device, else None
+
+    @property
+    def stored(self) -> str | None:
+        """The hash to check against, if there is an account."""
+        return self.user.password_hash if self.user else None
+
+    @property
+    def may_succeed(self) -> bool:
+        """Whether the right password would open a session."""
+        return self.user is not None and self.user.active and not self.stopped
 
     @property
     def stopped(self) -> bool:
@@ -88,8 +99,8 @@ async def log_in(
     with kit.pool.place() as run:
         async with database.write() as db:
             attempt = await _charge(db, kit, key, device, now)
-        stored = attempt.user.password_hash if attempt.user else None
-        verdict: Verdict = await run(kit.passwords.check, password, stored, attempt.schemes)
+        check = partial(kit.passwords.check, password, attempt.stored, attempt.schemes, may_upgrade=attempt.may_succeed)
+        verdict: Verdict = await run(check)
     async with database.write() as db:
         user = await users.lock_user(db, attempt.user.id if attempt.user else random_id())
         if not verdict.right or not _is_same(user, attempt.user) or attempt.stopped:

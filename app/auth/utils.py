@@ -42,6 +42,8 @@ ALGORITHM = "HS256"
 ACCESS, REFRESH = "at+jwt", "rt+jwt"
 COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 MAX_TOKEN = 4096
+END_OF_TIME = 253_402_300_800  # the year 10000, which datetime does not know
+MAX_GENERATION = 2**31
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +72,18 @@ class Passwords:
             return self._bcrypt.hash(raw)
         return PREHASHED + self._bcrypt.hash(self._prehash(raw))
 
-    def check(self, password: str, stored: str | None, schemes: Iterable[str]) -> Verdict:
+    def check(self, password: str, stored: str | None, schemes: Iterable[str], *, may_upgrade: bool) -> Verdict:
         """Whether the password is the one stored, at one cost for any stored hash and for none.
 
         `schemes` are those that some account uses. Beside the real check as much dummy work is done as brings the sum to
         what the dearest bcrypt cost and one of each other scheme take: bcrypt of cost n is twice that of n - 1, so the
         missing part of 2^n is made up exactly by one dummy of each cost between.
+
+        `may_upgrade` is False where the login will be refused even if the password is right: the extra hash would tell.
         """
         right = stored is not None and self._verify(password, stored)
         self._even_out(label_of(stored) if stored else None, {*schemes, self.label})
-        if not right or stored is None or label_of(stored) == self.label:
+        if not right or not may_upgrade or stored is None or label_of(stored) == self.label:
             return Verdict(right)
         return Verdict(right, self.hash(password))
 
@@ -200,9 +204,10 @@ class Tokens:
             TokenInvalid: as `read_access`.
         """
         claims = self._read(REFRESH, token, now)
-        if type(claims.get("gen")) is not int:
+        generation = claims.get("gen")
+        if type(generation) is not int or not 0 <= generation < MAX_GENERATION:
             raise TokenInvalid
-        return RefreshClaims(_uuid(claims["sub"]), _uuid(claims["sid"]), claims["gen"])
+        return RefreshClaims(_uuid(claims["sub"]), _uuid(claims["sid"]), generation)
 
     def _write(
         self, kind: str, user_id: uuid.UUID, sid: uuid.UUID, issued: datetime, expires: datetime, more: dict[str, Any]
@@ -223,16 +228,23 @@ class Tokens:
             raise TokenInvalid
         try:
             parsed = jwt.decode(token, self._keys[kind], algorithms=[ALGORITHM])
-        except (JoseError, ValueError, TypeError, KeyError):
+        except (JoseError, ValueError, TypeError, KeyError, RecursionError):
             raise TokenInvalid from None
         claims = parsed.claims
         strings = ("iss", "aud", "sub", "sid", "jti")
-        well_formed = all(isinstance(claims.get(name), str) for name in strings) and type(claims.get("exp")) is int
+        moments = (claims.get("exp"), claims.get("nbf", 0))
+        well_formed = all(isinstance(claims.get(name), str) for name in strings) and all(map(_is_moment, moments))
         if not well_formed or parsed.header.get("typ") != kind:
             raise TokenInvalid
         if claims["iss"] != self.issuer or claims["aud"] != self._audiences[kind] or claims["exp"] <= now.timestamp():
             raise TokenInvalid
+        if claims.get("nbf", 0) > now.timestamp():
+            raise TokenInvalid
         return claims
+
+
+def _is_moment(value: object) -> bool:
+    return type(value) is int and 0 <= value < END_OF_TIME
 
 
 def _uuid(text: str) -> uuid.UUID:

@@ -53,6 +53,7 @@ class Envelope:
             return
         client = read_client(scope, self.trusted, secrets.token_hex(8))
         scope[CLIENT] = client
+        structlog.contextvars.bind_contextvars(request_id=client.request_id)
         started = time.perf_counter()
         status = 0
 
@@ -73,7 +74,6 @@ class Envelope:
                 status=status,
                 ms=round((time.perf_counter() - started) * 1000, 1),
                 address=client.address,
-                request_id=client.request_id,
             )
 
     def _complete(self, message: Message, client: Client) -> None:
@@ -124,7 +124,7 @@ class Guard:
                 self._let_go(task)
         if not task.done():
             answer.closed = True
-            log.warning("request.deadline", path=loggable_path(scope), request_id=scope[CLIENT].request_id)
+            log.warning("request.deadline", path=loggable_path(scope))
             await answer.replace(problem(Unavailable()), scope, receive)
         elif (error := task.exception()) is not None:
             await answer.replace(_last_catch(error, scope), scope, receive)

@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import datetime, timedelta
+from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -12,6 +13,7 @@ from app.auth import sessions
 from app.auth.deps import AuthKit
 from app.auth.errors import PasswordWrong
 from app.auth.sessions import Pair
+from app.auth.utils import Verdict
 from app.core.caller import Caller, confirm
 from app.core.client import Client
 from app.core.crypto import keyed_digest, random_fraction, random_id
@@ -133,7 +135,8 @@ async def change_password(
             schemes = await users.get_schemes(db)
         if before is None:
             raise TokenInvalid
-        verdict = await run(kit.passwords.check, current, before.password_hash, schemes)
+        check = partial(kit.passwords.check, current, before.password_hash, schemes, may_upgrade=False)
+        verdict: Verdict = await run(check)
         password_hash: str = await run(kit.passwords.hash, new_password) if verdict.right else ""
     async with database.write() as db:
         user = await users.lock_user(db, me.id)
