@@ -37,12 +37,14 @@ def configure_logging(level: str, *, json: bool) -> None:
     )
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(level)
+    # Libraries below WARNING say what they were given: SQL with its parameters, mails, addresses.
+    root.setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level]))
+    for name in ("app", "authkeep", "uvicorn"):
+        logging.getLogger(name).setLevel(level)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.asgi"):
         logger = logging.getLogger(name)
         logger.handlers = []
         logger.propagate = True
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     quiet_uvicorn()
 
 

@@ -1,22 +1,16 @@
 """/docs and /redoc in a real Chromium that can reach nothing but the server."""
 
 import shutil
-import socket
-import threading
 from collections.abc import AsyncIterator, Iterator
-from typing import Annotated
-from urllib.parse import parse_qs
 
+import httpx2
 import pytest
-import uvicorn
-from fastapi import Depends, FastAPI, Request
-from fastapi.responses import JSONResponse
-from fastapi.security import OAuth2PasswordBearer
 from playwright.async_api import Browser, Page, async_playwright, expect
 
-from app.core.docs import install_docs
+from tests.support.servers import ServerProcess
+from tests.support.stacks import settings_env, sqlite_url
 
-USERNAME, PASSWORD, TOKEN = "ada@example.com", "correct horse battery!", "the-token-of-ada"
+USERNAME, EMAIL, PASSWORD = "ada", "ada@example.com", "correct horse battery!"
 CHROMIUM_ARGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -29,38 +23,16 @@ CHROMIUM_ARGS = [
 ]
 
 
-def small_app() -> FastAPI:
-    """A login and a protected route, documented."""
-    app = FastAPI(title="Small Keep", version="1.2.3", description="A *small* API.", docs_url=None, redoc_url=None)
-    bearer = OAuth2PasswordBearer(tokenUrl="/auth/login")
-
-    @app.post("/auth/login", summary="Log in", tags=["auth"])
-    async def login(request: Request) -> JSONResponse:
-        form = parse_qs((await request.body()).decode())
-        if (form.get("username"), form.get("password")) != ([USERNAME], [PASSWORD]):
-            return JSONResponse({"detail": "wrong"}, status_code=401)
-        return JSONResponse({"access_token": TOKEN, "token_type": "bearer"})
-
-    @app.get("/users/me", summary="Who am I", tags=["users"])
-    async def me(token: Annotated[str, Depends(bearer)]) -> dict[str, str]:
-        return {"email": USERNAME if token == TOKEN else "nobody"}
-
-    install_docs(app)
-    return app
-
-
 @pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """The address of that app under uvicorn."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:  # from here on a browser may connect, and waits
-        running = uvicorn.Server(uvicorn.Config(small_app(), log_level="warning", ws="none", lifespan="off"))
-        thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        finally:
-            running.should_exit = True
-            thread.join()
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The real server, with one account."""
+    folder = tmp_path_factory.mktemp("docs")
+    env = settings_env(sqlite_url(folder / "docs.db"), MIGRATE_ON_START="true")
+    with ServerProcess("serve", env, folder) as process:
+        process.wait_ready()
+        account = {"username": USERNAME, "email": EMAIL, "password": PASSWORD}
+        httpx2.post(f"{process.base_url}/auth/register", json=account).raise_for_status()
+        yield process.base_url
 
 
 @pytest.fixture(scope="module")
@@ -98,16 +70,16 @@ async def page(browser: Browser, server: str) -> AsyncIterator[Page]:
 
 async def test_swagger_ui_shows_the_operations_and_asks_no_other_host(page: Page) -> None:
     await page.goto("/docs")
-    await expect(page).to_have_title("Small Keep – Swagger UI")
-    await expect(page.get_by_role("heading", name="Small Keep")).to_be_visible()
-    await expect(page.locator(".opblock-summary-description", has_text="Log in")).to_be_visible()
+    await expect(page).to_have_title("Authkeep – Swagger UI")
+    await expect(page.get_by_role("heading", name="Authkeep")).to_be_visible()
+    await expect(page.locator(".opblock-summary-description", has_text="Log in").first).to_be_visible()
     await expect(page.locator(".opblock-summary-description", has_text="Who am I")).to_be_visible()
 
 
 async def test_redoc_shows_the_operations_and_asks_no_other_host(page: Page) -> None:
     await page.goto("/redoc")
-    await expect(page).to_have_title("Small Keep – Redoc")
-    await expect(page.get_by_role("heading", name="Small Keep")).to_be_visible()
+    await expect(page).to_have_title("Authkeep – Redoc")
+    await expect(page.get_by_role("heading", name="Authkeep")).to_be_visible()
     await expect(page.get_by_role("heading", name="Who am I")).to_be_visible()
     await expect(page.get_by_role("menuitem", name="auth").first).to_be_visible()
 
@@ -115,7 +87,7 @@ async def test_redoc_shows_the_operations_and_asks_no_other_host(page: Page) -> 
 async def test_redocs_search_finds_an_operation(page: Page) -> None:
     await page.goto("/redoc")
     await page.get_by_placeholder("Search...").fill("log")
-    await expect(page.locator("[data-role='search:results']").get_by_text("Log in")).to_be_visible()
+    await expect(page.locator("[data-role='search:results']").get_by_text("Log in").first).to_be_visible()
 
 
 async def test_authorize_logs_in_through_the_form_and_a_protected_call_works(page: Page) -> None:
@@ -131,4 +103,4 @@ async def test_authorize_logs_in_through_the_form_and_a_protected_call_works(pag
     await page.locator(".opblock-summary-description", has_text="Who am I").click()
     await page.get_by_role("button", name="Try it out").click()
     await page.get_by_role("button", name="Execute").click()
-    await expect(page.locator(".live-responses-table tr.response")).to_contain_text(USERNAME)
+    await expect(page.locator(".live-responses-table tr.response")).to_contain_text(EMAIL)
