@@ -121,7 +121,12 @@ class Database:
         await self._reader.dispose()
 
     async def _commit(self, db: AsyncSession) -> None:
-        await db.commit()
+        try:
+            await db.commit()
+        except Exception:
+            # The driver's transaction may still be open; such a connection must not go back into the pool.
+            await db.invalidate()
+            raise
         for handler in self.after_commit:
             await handler(dict(db.info))
 

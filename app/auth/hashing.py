@@ -28,7 +28,7 @@ class HashingPool:
     """Threads that hash. A place is taken before any look-up, so that shedding costs nothing and tells nothing."""
 
     def __init__(self, threads: int | None = None) -> None:
-        self.threads = threads or os.cpu_count() or 1
+        self.threads = threads or usable_cores()
         self._places = self.threads * (1 + QUEUE_PER_THREAD)
         self._executor = ThreadPoolExecutor(self.threads, "hashing", initializer=_step_back)
 
@@ -53,6 +53,11 @@ class HashingPool:
 
     async def _run(self, function: Callable[..., Result], *args: object) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._executor, partial(function, *args))
+
+
+def usable_cores() -> int:
+    """Cores this process may run on, which in a container are fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _step_back() -> None:
