@@ -68,9 +68,11 @@ class Crowd:
 
 
 @contextlib.asynccontextmanager
-async def pool_of(server: Server, before: Hook | None = None, after: Hook | None = None) -> AsyncIterator[HookedPool]:
+async def pool_of(
+    server: Server, before: Hook | None = None, after: Hook | None = None, threads: int = 4
+) -> AsyncIterator[HookedPool]:
     """Let the server hash in a hooked pool, whose queue is long enough for 36 at once."""
-    kit, pool = server.kit(AuthKit), HookedPool(before, after)
+    kit, pool = server.kit(AuthKit), HookedPool(before, after, threads)
     server.kits[AuthKit] = replace(kit, pool=pool)
     try:
         yield pool

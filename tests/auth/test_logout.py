@@ -166,7 +166,7 @@ async def test_every_endpoint_refuses_a_revoked_token(app: FastAPI, client: Asyn
     assert set(walked.values()) == {401}
     assert (await client.post("/auth/logout", headers=admin.headers)).status_code == 204
     refused = await statuses(app, client, admin.headers)
-    assert {status for status in refused.values()} == {401}, refused
+    assert set(refused.values()) == {401}, refused
 
 
 @pytest.mark.asvs("V9.1.1", "V7.2.1")

@@ -1,4 +1,4 @@
-"""One's own sessions: seen, told apart, ended; never another's. And a write opens with a second look at the session (ADR 0003)."""
+"""One's own sessions: seen, told apart, ended; never another's. A write opens with a second look at its session."""
 
 import uuid
 from collections.abc import Awaitable, Callable
@@ -185,6 +185,30 @@ async def test_a_write_whose_session_ended_after_the_check_is_refused_and_writes
     after = await everything(server)
     assert after == before
     assert await status_of(client, second) == await status_of(client, user.tokens) == 200
+
+
+async def test_without_the_second_look_that_write_would_go_through(
+    app: FastAPI, client: AsyncClient, server: Server, clock: TravellingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control of the test above: a server broken on purpose."""
+    admin, user = await api.new_admin(app, client), await api.new_user(client)
+
+    async def look_away(*_: object) -> None:
+        return None
+
+    monkeypatch.setattr(CREDENTIALS.one(server.parts), "confirm", look_away)
+    await hook_check(server, monkeypatch, sid_of(admin.tokens), clock)
+    assert (await client.delete(f"/users/{user.id}", headers=admin.headers)).status_code == 204
+
+
+async def test_every_write_of_the_api_is_among_those_tried(app: FastAPI) -> None:
+    writes = {
+        (method.upper(), path)
+        for path, operations in app.openapi()["paths"].items()
+        for method, operation in operations.items()
+        if operation.get("security") and method != "get" and path != "/auth/logout"
+    }
+    assert writes == {(method, path.format(second="{session_id}", user="{user_id}")) for method, path, _ in WRITES}
 
 
 async def hook_check(

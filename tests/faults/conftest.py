@@ -16,9 +16,7 @@ Figures = Callable[..., None]
 
 
 @pytest.fixture
-async def world(
-    request: pytest.FixtureRequest, stack: Stack, data_folder: Path, templates: Templates
-) -> AsyncIterator[World]:
+async def world(request: pytest.FixtureRequest, stack: Stack, data_folder: Path, templates: Templates) -> AsyncIterator[World]:
     """The stack, with a Redis and a mail server of its own; its PostgreSQL is the shared one."""
     with ExitStack() as servers:
         smtp = servers.enter_context(SmtpServer())

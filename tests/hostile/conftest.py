@@ -1,4 +1,4 @@
-"""A server that logs everything it can, and what it logged."""
+"""A server that logs everything it ever does, and what it logged."""
 
 import io
 import logging
@@ -8,19 +8,18 @@ from typing import cast
 import pytest
 from fastapi import FastAPI
 
+from app.config import Settings
+
 
 @pytest.fixture
-def log(app: FastAPI) -> Iterator[io.StringIO]:
-    """All that the server logs, rendered as it would be, from DEBUG upward whatever LOG_LEVEL says."""
-    root = logging.getLogger()
-    (handler,) = root.handlers
-    stream = cast("logging.StreamHandler[io.StringIO]", handler)
+def log(app: FastAPI, settings: Settings) -> Iterator[io.StringIO]:
+    """All that the server logs, rendered as it would be; ask for `env(LOG_LEVEL="DEBUG")` with it."""
+    assert settings.LOG_LEVEL == "DEBUG"
+    handler = cast("logging.StreamHandler[io.StringIO]", logging.getLogger().handlers[0])
     lines = io.StringIO()
-    before, level = stream.setStream(lines), root.level
-    root.setLevel(logging.DEBUG)
+    before = handler.setStream(lines)
     try:
         yield lines
     finally:
-        root.setLevel(level)
         if before is not None:
-            stream.setStream(before)
+            handler.setStream(before)

@@ -1,4 +1,4 @@
-"""Every field of every JSON route, each with every hostile value: a 4xx problem (or an honest 2xx), never a 500, never an echo."""
+"""Every field of every JSON route, each with every hostile value: a 4xx problem or an honest 2xx, never a 500, never an echo."""
 
 import io
 
@@ -11,6 +11,8 @@ from tests.hostile.raw import JSON as JSON_HEADER
 from tests.hostile.raw import send
 from tests.hostile.surface import CANARY, JSON, Operation, hostile_json, operations
 from tests.support import api
+
+pytestmark = pytest.mark.env(LOG_LEVEL="DEBUG")
 
 NEVER_GOOD = {"NaN", "Infinity", "-Infinity", "lone surrogate", "trailing surrogate", "surrogate in UTF-8", "NUL", "30 digits"}
 NEVER_GOOD |= {"5000 digits", "60,000 brackets", "60,000 open brackets", "10,000 nested objects", "huge string", "raw control"}
