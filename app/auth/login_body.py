@@ -13,8 +13,8 @@ from pydantic_core import from_json
 
 from app.auth.schemas import LoginIn
 from app.core.errors import UnsupportedMediaType
+from app.core.wire import FORM, JSON, media_type_of
 
-JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 MAX_FORM_FIELDS = 20
 FORM_FIELDS = {"username", "password", "device"}
 
@@ -41,7 +41,7 @@ REQUEST_BODY: dict[str, Any] = {
 
 async def read_login(request: Request) -> LoginIn:
     """The login, whichever way it was sent."""
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    media_type = media_type_of(request)
     if media_type == JSON:
         return _validated(_parse_json(await request.body()))
     if media_type == FORM:

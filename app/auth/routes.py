@@ -19,11 +19,12 @@ from app.core.errors import Invalid, Overloaded, TokenInvalid, TooManyRequests, 
 from app.core.limits import Limited
 from app.core.ports import Account
 from app.core.problems import JSON_BODY, refusals
+from app.core.wire import JSON_ONLY
 from app.users.errors import EmailTaken, UsernameTaken
 from app.users.models import User
 from app.users.schemas import UserOut
 
-router = APIRouter(prefix="/auth", tags=["auth"])
+router = APIRouter(prefix="/auth", tags=["auth"], dependencies=[JSON_ONLY])
 
 
 @router.post(

@@ -113,21 +113,8 @@ async def _on_database_error(_request: Request, error: Exception) -> Response:
 async def _on_validation_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
-    if _has_foreign_body(request):
-        return problem(UnsupportedMediaType())
     known = _known_names(request.app)
     return problem(Invalid(errors=[_field_error(item, known) for item in error.errors()[:MAX_ERRORS]]))
-
-
-def _has_foreign_body(request: Request) -> bool:
-    if request.method in {"GET", "HEAD"} or not _has_body(request):
-        return False
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    return media_type != "application/json"
-
-
-def _has_body(request: Request) -> bool:
-    return request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
 
 
 def _known_names(app: FastAPI) -> frozenset[str]:

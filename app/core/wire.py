@@ -1,9 +1,14 @@
 """What may come over the wire: strict bodies, text without control characters."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
+from fastapi import Depends, Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
+
+from app.core.errors import UnsupportedMediaType
+
+JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 
 
 class Body(BaseModel):
@@ -30,3 +35,23 @@ Token = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[A-Za-z0-
 # Longer than any password may be, so that the rules, not the parser, say "too long"; short enough to hash at once.
 Secret = Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(storable_secret)]
 Identifier = Annotated[str, Field(min_length=1, max_length=320), AfterValidator(plain_text)]
+
+
+def media_type_of(request: Request) -> str:
+    """The body's media type, without parameters."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def _json_only(request: Request) -> None:
+    has_body = request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
+    if has_body and media_type_of(request) not in _accepted(request.scope["route"]):
+        raise UnsupportedMediaType
+
+
+def _accepted(route: Any) -> set[str]:
+    documented = (getattr(route, "openapi_extra", None) or {}).get("requestBody", {}).get("content", {})
+    return {JSON, *documented}
+
+
+# Bodies are JSON, by exactly that name (CSRF by text/plain, ASVS V3.5.2), or what the route documents beside it.
+JSON_ONLY = Depends(_json_only)

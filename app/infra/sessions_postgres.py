@@ -19,6 +19,7 @@ log = structlog.get_logger()
 NOBODY = uuid.UUID(int=0)
 ANSWER_SECONDS = 1.0
 Row = tuple[Any, ...]
+Question = tuple[uuid.UUID, datetime, "asyncio.Future[LiveSession | None]"]
 Result = TypeVar("Result")
 
 FIND_LIVE = """
@@ -39,7 +40,7 @@ class PostgresSessionChecks:
     def __init__(self, url: str) -> None:
         self._conninfo = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
         self._connection: AsyncConnection[Row] | None = None
-        self._waiting: list[tuple[uuid.UUID, datetime, asyncio.Future[LiveSession | None]]] = []
+        self._waiting: list[Question] = []
         self._worker: asyncio.Task[None] | None = None
         self._abandoned: set[asyncio.Future[Any]] = set()
 
@@ -64,6 +65,7 @@ class PostgresSessionChecks:
         if self._worker is not None:
             self._worker.cancel()
             await asyncio.gather(self._worker, return_exceptions=True)
+        self._leave_unanswered(self._waiting)
         for task in self._abandoned:
             task.cancel()
         await self._drop()
@@ -77,10 +79,11 @@ class PostgresSessionChecks:
                 except Exception as error:  # whatever it was, nobody may be let in by it, nor left waiting
                     log.warning("sessions.unanswered", error=type(error).__name__)
                     await self._drop()
-                    for _, _, answer in batch:
-                        if not answer.done():
-                            answer.set_exception(Unavailable())
+                    self._leave_unanswered(batch)
                     continue
+                except asyncio.CancelledError:
+                    self._leave_unanswered(batch)
+                    raise
                 for sid, _, answer in batch:
                     if not answer.done():
                         answer.set_result(found.get(sid))
@@ -109,14 +112,20 @@ class PostgresSessionChecks:
     async def _within(self, asking: Awaitable[Result]) -> Result:
         # A driver waiting for a stuck server does not end when cancelled; so it is left behind, with its connection.
         task = asyncio.ensure_future(asking)
-        done, _ = await asyncio.wait({task}, timeout=ANSWER_SECONDS)
-        if not done:
-            connection, self._connection = self._connection, None
-            self._abandoned.add(task)
-            task.add_done_callback(lambda ended: self._let_go(ended, connection))
-            task.cancel()
+        try:
+            await asyncio.wait({task}, timeout=ANSWER_SECONDS)
+        finally:
+            if not task.done():
+                self._abandon(task)
+        if not task.done():
             raise TimeoutError
         return task.result()
+
+    def _abandon(self, task: "asyncio.Future[Any]") -> None:
+        connection, self._connection = self._connection, None
+        self._abandoned.add(task)
+        task.add_done_callback(lambda ended: self._let_go(ended, connection))
+        task.cancel()
 
     def _let_go(self, task: "asyncio.Future[Any]", connection: AsyncConnection[Row] | None) -> None:
         self._abandoned.discard(task)
@@ -124,6 +133,12 @@ class PostgresSessionChecks:
             task.exception()
         if connection is not None:
             connection.pgconn.finish()
+
+    @staticmethod
+    def _leave_unanswered(questions: list[Question]) -> None:
+        for _, _, answer in questions:
+            if not answer.done():
+                answer.set_exception(Unavailable())
 
     async def _drop(self) -> None:
         connection, self._connection = self._connection, None

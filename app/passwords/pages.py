@@ -14,13 +14,12 @@ from app.core.deps import Now, ServerOf, Transactions
 from app.core.errors import AppError
 from app.core.limits import Limited
 from app.core.templating import page
-from app.core.wire import storable_secret
+from app.core.wire import FORM, media_type_of, storable_secret
 from app.passwords import service
 from app.passwords.deps import Reset
 from app.tickets.service import TicketInvalid
 
 pages = APIRouter(prefix="/account", include_in_schema=False)
-FORM = "application/x-www-form-urlencoded"
 MAX_FORM_FIELDS = 5
 MAX_TOKEN, MAX_PASSWORD = 200, 1024
 
@@ -66,7 +65,7 @@ def _usable(password: str) -> str:
 
 
 def _read_form(request: Request, raw: bytes) -> dict[str, str]:
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
+    if media_type_of(request) != FORM:
         return {}
     try:
         return dict(parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_FORM_FIELDS))

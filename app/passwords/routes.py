@@ -13,12 +13,13 @@ from app.core.deps import Db, Now, ServerOf, Transactions
 from app.core.errors import Overloaded, TokenInvalid, TooManyRequests, Unauthenticated
 from app.core.limits import Limited
 from app.core.problems import JSON_BODY, refusals
+from app.core.wire import JSON_ONLY
 from app.passwords import service
 from app.passwords.deps import Reset
 from app.passwords.schemas import AcceptedOut, ChangePasswordIn, ForgotPasswordIn, ResetPasswordIn
 from app.tickets.service import TicketInvalid
 
-router = APIRouter(prefix="/auth", tags=["passwords"])
+router = APIRouter(prefix="/auth", tags=["passwords"], dependencies=[JSON_ONLY])
 
 
 @router.post(

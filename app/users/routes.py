@@ -13,7 +13,7 @@ from app.core.errors import Forbidden, Invalid, Unauthenticated
 from app.core.paging import CursorText, Limit
 from app.core.permissions import Role
 from app.core.problems import JSON_BODY, refusals
-from app.core.wire import plain_text
+from app.core.wire import JSON_ONLY, plain_text
 from app.users import service
 from app.users.errors import LastAdmin, UserNotFound
 from app.users.models import User
@@ -21,7 +21,7 @@ from app.users.names import name_key
 from app.users.repository import Filters
 from app.users.schemas import RoleIn, StatusIn, UserDetailOut, UserPageOut
 
-router = APIRouter(prefix="/users", tags=["users"])
+router = APIRouter(prefix="/users", tags=["users"], dependencies=[JSON_ONLY])
 Sort = Literal["created_at", "username", "email", "-created_at", "-username", "-email"]
 Beginning = Annotated[str | None, Query(max_length=254, description="Literal beginning of username or address")]
 ADMIN_ONLY = (Unauthenticated, Forbidden, Invalid)

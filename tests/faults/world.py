@@ -41,6 +41,7 @@ class World:
         self.env = settings_env(database_url, redis=redis, smtp=smtp, LOG_LEVEL="INFO") | env
         self.servers: list[ServerProcess] = []
         self.traffic = Traffic()
+        self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
 
     @property
     def redis(self) -> RedisServer:
@@ -88,13 +89,20 @@ class World:
     def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         """The rows a statement finds, ids as 32 hexadecimal digits; `?` for parameters."""
         if self.stack.postgres:
-            with psycopg.connect(self.database_url, autocommit=True, connect_timeout=10) as connection:
-                cursor = connection.execute(query.replace("?", "%s").encode(), [_uuid(each) for each in parameters])
-                found = cursor.fetchall() if cursor.description else []
+            cursor = self._connected().execute(query.replace("?", "%s").encode(), [_uuid(each) for each in parameters])
+            found = cursor.fetchall() if cursor.description else []
         else:
             with closing(sqlite3.connect(self.sqlite_file, timeout=10, isolation_level=None)) as database:
                 found = database.execute(query, parameters).fetchall()
         return [tuple(cell.hex if isinstance(cell, uuid.UUID) else cell for cell in row) for row in found]
+
+    def _connected(self) -> psycopg.Connection[tuple[Any, ...]]:
+        if self._connection is not None and not self._connection.closed:
+            with suppress(psycopg.OperationalError):
+                self._connection.execute("SELECT 1")
+                return self._connection
+        self._connection = psycopg.connect(self.database_url, autocommit=True, connect_timeout=10)
+        return self._connection
 
     def column(self, query: str, *parameters: object) -> list[Any]:
         """The first cell of each row."""
@@ -146,6 +154,8 @@ class World:
     async def close(self) -> None:
         for server in self.servers:
             server.kill()
+        if self._connection is not None:
+            self._connection.close()
         await self.traffic.close()
 
     async def newcomers(self, server: ServerProcess, count: int) -> list[Person]:
