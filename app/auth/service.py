@@ -24,7 +24,7 @@ from app.core.permissions import Role
 from app.database import Database
 from app.mail import service as mail
 from app.users import service as users
-from app.users.models import User
+from app.users.models import Candidate, User
 from app.users.names import name_key
 
 STOP_AT = 50  # failures in a row of an account, over all its identifiers; NIST SP 800-63B 3.2.2 allows 100
@@ -35,7 +35,7 @@ LANE_KEPT, STOP_KEPT = timedelta(days=1), timedelta(days=30)
 class Attempt:
     """What is known of a login once its try was charged, before the password is looked at."""
 
-    user: User | None
+    candidate: Candidate
     lane: bytes
     account_lane: bytes
     failures: int
@@ -43,14 +43,9 @@ class Attempt:
     device: str | None  # the secret of a known device, else None
 
     @property
-    def stored(self) -> str | None:
-        """The hash to check against, if there is an account."""
-        return self.user.password_hash if self.user else None
-
-    @property
     def may_succeed(self) -> bool:
         """Whether the right password would open a session."""
-        return self.user is not None and self.user.active and not self.stopped
+        return self.candidate.active and not self.stopped
 
     @property
     def stopped(self) -> bool:
@@ -99,27 +94,29 @@ async def log_in(
     with kit.pool.place() as run:
         async with database.write() as db:
             attempt = await _charge(db, kit, key, device, now)
-        check = partial(kit.passwords.check, password, attempt.stored, attempt.schemes, may_upgrade=attempt.may_succeed)
+        stored = attempt.candidate.password_hash
+        check = partial(kit.passwords.check, password, stored, attempt.schemes, may_upgrade=attempt.may_succeed)
         verdict: Verdict = await run(check)
     async with database.write() as db:
-        user = await users.lock_user(db, attempt.user.id if attempt.user else random_id())
-        if not verdict.right or not _is_same(user, attempt.user) or attempt.stopped:
+        # A wrong password takes no lock: there would be none to take for an unknown account, and that can be measured.
+        user = await _lock_unchanged(db, attempt) if verdict.right and attempt.may_succeed else None
+        if user is None:
             await _note_failure(db, attempt, client, now)
             raise LoginFailed
-        return await _succeed(db, kit, attempt, verdict, client, now)
+        return await _succeed(db, kit, attempt, user, verdict, client, now)
 
 
 async def _charge(db: AsyncSession, kit: AuthKit, key: str, device: str | None, now: datetime) -> Attempt:
     """Look the account up and count the try, with the same statements whether it exists or not."""
-    user = await users.find_by_key(db, key)
+    candidate = await users.find_candidate(db, key)
     known = None
     if device is not None:
-        known = await repository.find_device(db, user.id if user else random_id(), digest(device), now)
+        known = await repository.find_device(db, candidate.id or random_id(), digest(device), now)
     lane = _lane(kit, "device", known.id.bytes) if known else _lane(kit, "identifier", key)
     await charge(db, lane, now)
-    account_lane = account_lane_of(kit, user.id) if user else _lane(kit, "account", key)
+    account_lane = account_lane_of(kit, candidate.id) if candidate.id else _lane(kit, "account", key)
     failures = 0 if known else await repository.count_try(db, account_lane, now, STOP_KEPT)
-    return Attempt(user, lane, account_lane, failures, await users.get_schemes(db), device if known else None)
+    return Attempt(candidate, lane, account_lane, failures, await users.get_schemes(db), device if known else None)
 
 
 async def charge(db: AsyncSession, lane: bytes, now: datetime) -> None:
@@ -147,27 +144,31 @@ def proof_lane_of(kit: AuthKit, user_id: uuid.UUID) -> bytes:
     return _lane(kit, "proof", user_id.bytes)
 
 
-def _is_same(user: User | None, before: User | None) -> bool:
-    """Whether the account may be signed in to, and is as it was when the password was checked against it."""
-    return user is not None and before is not None and user.active and user.epoch == before.epoch
+async def _lock_unchanged(db: AsyncSession, attempt: Attempt) -> User | None:
+    """The account, held, if it is still as it was when the password was checked against it."""
+    user = await users.lock_user(db, attempt.candidate.id) if attempt.candidate.id else None
+    return user if _is_same(user, attempt.candidate) else None
+
+
+def _is_same(user: User | None, before: Candidate) -> bool:
+    return user is not None and user.active and user.epoch == before.epoch
 
 
 async def _note_failure(db: AsyncSession, attempt: Attempt, client: Client, now: datetime) -> None:
-    user_id = attempt.user.id if attempt.user else None
+    user_id = attempt.candidate.id
     await audit.record(db, Fact.LOGIN_FAILED, client, now, subject=user_id, stopped=attempt.stopped)
     if attempt.device is None and attempt.failures == STOP_AT:
         await audit.record(db, Fact.LOGIN_STOPPED, client, now, subject=user_id)
-        to, name = (attempt.user.email, attempt.user.username) if attempt.user else (mail.NOBODY, "")
+        to, name = attempt.candidate.email or mail.NOBODY, attempt.candidate.username or ""
         await mail.enqueue(db, "login-stopped", to, now, username=name)
 
 
-async def _succeed(db: AsyncSession, kit: AuthKit, attempt: Attempt, verdict: Verdict, client: Client, now: datetime) -> Pair:
-    user = attempt.user
-    if user is None:
-        raise LookupError("nobody can't log in")
+async def _succeed(
+    db: AsyncSession, kit: AuthKit, attempt: Attempt, user: User, verdict: Verdict, client: Client, now: datetime
+) -> Pair:
     await repository.clear_failures(db, attempt.lane, *(() if attempt.device else (attempt.account_lane,)))
-    if verdict.upgraded:
-        await users.upgrade_hash(db, user, verdict.upgraded, kit.passwords.label)
+    if verdict.upgraded and attempt.candidate.password_hash:
+        await users.upgrade_hash(db, user.id, attempt.candidate.password_hash, verdict.upgraded, kit.passwords.label)
     await users.touch_login(db, user.id, now)
     pair = await sessions.open_session(db, kit, user.account(), client, now, amr="pwd", device=attempt.device)
     await audit.record(db, Fact.LOGIN_SUCCEEDED, client, now, actor=user.id, subject=user.id)

@@ -1,6 +1,7 @@
 """The account's table."""
 
 import uuid
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Index, String
@@ -56,3 +57,20 @@ class HashScheme(Base):
     __tablename__ = "hash_schemes"
 
     scheme: Mapped[str] = mapped_column(String(64), primary_key=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Who a login may be for; nobody, if `id` is None."""
+
+    id: uuid.UUID | None
+    username: str | None
+    email: str | None
+    password_hash: str | None
+    epoch: int | None
+    disabled_at: datetime | None
+
+    @property
+    def active(self) -> bool:
+        """Whether there is such an account, and it may be used."""
+        return self.id is not None and self.disabled_at is None

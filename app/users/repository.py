@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.permissions import Role
 from app.database import insert_into
-from app.users.models import HashScheme, User
+from app.users.models import Candidate, HashScheme, User
 
 COUNTED = 10_000
 ORDERS: dict[str, Any] = {"created_at": User.created_at, "username": User.username_key, "email": User.email_key}
@@ -25,6 +25,17 @@ class Filters:
     beginning: str | None
     role: Role | None
     active: bool | None
+
+
+async def find_candidate(db: AsyncSession, key: str) -> Candidate:
+    """Who has this username or address, by a query that has one row of plain columns in either case.
+
+    An entity that is made for a known account and not for an unknown one takes a tenth of a millisecond that can be measured.
+    """
+    one = select(literal(1).label("one")).subquery()
+    columns = (User.id, User.username, User.email, User.password_hash, User.epoch, User.disabled_at)
+    matches = (User.email_key if "@" in key else User.username_key) == key
+    return Candidate(*(await db.execute(select(*columns).select_from(one).outerjoin(User, matches))).one())
 
 
 async def find_user(db: AsyncSession, user_id: uuid.UUID) -> User | None:

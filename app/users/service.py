@@ -23,6 +23,7 @@ from app.users.sockets import ACCESS_ENDED
 
 get_schemes = repository.list_schemes
 find_by_key = repository.find_by_key
+find_candidate = repository.find_candidate
 find_user = repository.find_user
 lock_user = repository.lock_user
 has_users = repository.has_users
@@ -96,9 +97,9 @@ async def create_user(
     return user
 
 
-async def upgrade_hash(db: AsyncSession, user: User, upgraded: str, scheme: str) -> None:
+async def upgrade_hash(db: AsyncSession, user_id: uuid.UUID, verified: str, upgraded: str, scheme: str) -> None:
     """Store a better hash of the password just verified; the epoch stays, since nothing changed for the person."""
-    await repository.replace_hash(db, user.id, user.password_hash, upgraded)
+    await repository.replace_hash(db, user_id, verified, upgraded)
     await repository.add_scheme(db, scheme)
 
 
