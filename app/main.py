@@ -4,6 +4,7 @@ The way of a request: Envelope -> CORS -> Guard -> Slashes (`core/edge.py`) -> r
 """
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -33,6 +34,7 @@ from app.jobs.worker import Worker
 log = structlog.get_logger()
 MAX_BODY_BYTES = 64 * 1024
 RETRY_SECONDS = 1.0
+FIRST_LOOK_SECONDS = 5.0
 DESCRIPTION = """
 Accounts, sessions and tokens.
 
@@ -61,7 +63,6 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        max_body_size=MAX_BODY_BYTES,
         lifespan=_lifespan,
         openapi_tags=TAGS,
         generate_unique_id_function=_operation_id,
@@ -110,10 +111,12 @@ async def _root() -> dict[str, str]:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     server: Server = app.state.server
     tame_uvicorn()
-    getting_ready = asyncio.create_task(_get_ready(server))
-    await asyncio.wait({getting_ready}, timeout=RETRY_SECONDS * 10)
-    if getting_ready.done():
-        getting_ready.result()
+    # Serve as soon as it is known how the database is, so that liveness does not wait for it.
+    looked = asyncio.Event()
+    getting_ready = asyncio.create_task(_get_ready(server, looked))
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(FIRST_LOOK_SECONDS):
+            await looked.wait()
     worker = Worker(server)
     if server.settings.WORKER_IN_SERVER:
         worker.start()
@@ -126,7 +129,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await close_server(server)
 
 
-async def _get_ready(server: Server) -> None:
+async def _get_ready(server: Server, looked: asyncio.Event) -> None:
     """Migrate and look the database over; while it can't be reached, keep trying and answer 503 meanwhile."""
     while server.problem is not None:
         try:
@@ -134,15 +137,15 @@ async def _get_ready(server: Server) -> None:
                 await asyncio.to_thread(upgrade, server.settings.database_url)
             async with server.database.read() as db:
                 flaw = await primary_problem(db)
-            if flaw is None and await is_migrated(server.settings):
-                server.problem = None
-                break
-            server.problem = flaw or "not migrated: run `python -m app migrate`"
+            migrated = flaw is None and await is_migrated(server.settings)
+            server.problem = None if migrated else flaw or "not migrated: run `python -m app migrate`"
         except Exception as error:  # a database that is away comes back; a wrong one is said in the log at each try
             server.problem = "the database can't be reached"
             log.warning("start.database_not_ready", error=type(error).__name__)
-        log.warning("start.waiting", problem=server.problem)
-        await asyncio.sleep(RETRY_SECONDS)
+        looked.set()
+        if server.problem is not None:
+            log.warning("start.waiting", problem=server.problem)
+            await asyncio.sleep(RETRY_SECONDS)
     if server.refusals is not None and not await server.refusals.ping():
         log.warning("start.redis_unreachable", effect="tokens are checked against the database alone until it answers")
 

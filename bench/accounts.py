@@ -5,7 +5,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 import bcrypt
 import psycopg
@@ -80,7 +80,7 @@ async def seed(settings: Settings, persons: Sequence[Person], *, password_hash: 
         await asyncio.to_thread(_vacuum, settings)
 
 
-def _row(person: Person, password_hash: str, state: State, now: datetime) -> dict[str, object]:
+def _row(person: Person, password_hash: str, state: State, now: datetime) -> dict[str, Any]:
     return {
         "id": new_id(now),
         "username": person.username,

@@ -44,13 +44,12 @@ async def inline_request_reset(
     db: AsyncSession, limits: RateLimits, kit: ResetKit, email: str, client: Client, now: datetime
 ) -> None:
     """All the work within the request, if there is any to do."""
+    await limits.allows("forgot_password_account", email)
     found = await users.find_by_key(db, name_key(email))
     user = await users.lock_user(db, found.id) if found else None
     if user is None:
         return
-    token = await tickets.issue(
-        db, kit.key, random_id(), passwords.PURPOSE, user.id, user.email_key, now, kit.life
-    )
+    token = await tickets.issue(db, kit.key, random_id(), passwords.PURPOSE, user.id, user.email_key, now, kit.life)
     await audit.record(db, Fact.RESET_REQUESTED, client, now, subject=user.id)
     minutes = str(int(kit.life.total_seconds() // 60))
     values = {

@@ -102,4 +102,3 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         gc.enable()
-

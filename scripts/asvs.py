@@ -62,7 +62,8 @@ class Row:
 def read_rows(path: Path = TABLE) -> list[Row]:
     """The table."""
     with path.open(newline="") as file:
-        return [Row(**{**line, "level": int(line["level"])}) for line in csv.DictReader(file)]
+        lines = list(csv.reader(file))[1:]
+    return [Row(name, int(level), *rest) for name, level, *rest in lines]
 
 
 def read_marks(folder: Path = TESTS) -> dict[str, list[str]]:
@@ -145,7 +146,8 @@ def _reason(row: Row, tests: list[str]) -> str:
     if row.state != PROVED:
         return row.note
     first = tests[0] if tests else "no test"
-    return f"{first} (+{len(tests) - 1})" if len(tests) > 1 else first
+    more = f" (+{len(tests) - 1})" if len(tests) > 1 else ""
+    return f"{first}{more}{f'; {row.note}' if row.note else ''}"
 
 
 def _totals(name: str, rows: list[Row]) -> str:

@@ -69,7 +69,6 @@ def table() -> str:
         lines += ["", f"**{sentence}**", "", "| setting | default | what it is |", "|---|---|---|"]
         for name, field in fields.items():
             default = "*required*" if field.is_required() else f"`{default_of(field)}`" if default_of(field) else ""
-            values = values_of(field)
             lines.append(f"| `{name}` | {default} | {_cell(_meaning(field))} |")
     return "\n".join([*lines, ""])
 

@@ -116,7 +116,7 @@ def env(
 ) -> Iterator[dict[str, str]]:
     """The environment of a server on this stack, with a fresh migrated database. `@pytest.mark.env(NAME="value")` overrides."""
     redis = request.getfixturevalue("redis_server") if stack.redis else None
-    overrides = {name: value for mark in request.node.iter_markers("env") for name, value in mark.kwargs.items()}
+    overrides = {name: value for mark in reversed(list(request.node.iter_markers("env"))) for name, value in mark.kwargs.items()}
     if not stack.postgres:
         yield settings_env(templates.copy_sqlite(data_folder / "authkeep.db"), redis=redis, smtp=smtp, **overrides)
         return

@@ -128,17 +128,19 @@ async def charge_try(db: AsyncSession, key: bytes, now: datetime, keep_for: time
 
     One statement: twenty tries at once are counted one after the other, and the fifth makes the rest wait.
     """
+    # Well in the past: a request that began a little earlier, or by another replica's clock, need not wait either.
+    free = now - timedelta(minutes=1)
     before = LoginFailure.failures
     counted: Any = case((LoginFailure.forget_at <= now, 1), else_=before + 1)
     waits = {count: now + timedelta(seconds=seconds) for count, seconds in WAITS.items()}
     late = now + timedelta(seconds=MOST_WAIT_SECONDS)
     next_at = case(
-        (LoginFailure.forget_at <= now, now),
-        (before < FREE_FAILURES, now),
+        (LoginFailure.forget_at <= now, free),
+        (before < FREE_FAILURES, free),
         *((before == count - 1, moment) for count, moment in waits.items()),
         else_=late,
     )
-    first = {"key": key, "failures": 1, "next_at": now, "forget_at": now + keep_for}
+    first = {"key": key, "failures": 1, "next_at": free, "forget_at": now + keep_for}
     charge = (
         insert_into(db, LoginFailure)
         .values(first)

@@ -82,17 +82,22 @@ async def refresh(db: AsyncSession, kit: AuthKit, token: str, client: Client, no
     claims = kit.tokens.read_refresh(token, now)
     who = keyed_digest(kit.client_key, client.neighbourhood, client.user_agent)
     session = await repository.rotate_session(db, claims.session_id, claims.user_id, claims.generation, who, now)
-    user = await users.find_user(db, claims.user_id)
     if session is None:
+        # The rotation that found nothing may have waited for another, and holds the session's row since then. Let go of it:
+        # ending locks the user first.
+        await db.rollback()
         session = await repository.find_session(db, claims.session_id)
         if session is None or session.user_id != claims.user_id or session.ended_at or session.expires_at <= now:
             raise TokenInvalid
+        user = await users.find_user(db, claims.user_id)
         if user is None or not user.active:
             raise TokenInvalid
         repeated = claims.generation == session.generation - 1 and now - session.rotated_at <= GRACE
         if not (repeated and session.rotated_by == who):
             await _end_stolen(db, claims, session, client, now)
             raise RefreshRefused
+    else:
+        user = await users.find_user(db, claims.user_id)
     if user is None:
         raise TokenInvalid
     return _pair(kit, user.account(), session, now)

@@ -116,7 +116,9 @@ class Guard:
         if _announced_length(scope) > self.max_body:
             await answer.replace(problem(BodyTooLarge()), scope, receive)
             return
-        task = asyncio.ensure_future(self.app(scope, receive, answer.pass_on))
+        body = _Body(receive, self.max_body)
+        task = asyncio.ensure_future(self.app(scope, body.receive, answer.pass_on))
+        answer.closed_by = body
         try:
             await asyncio.wait({task}, timeout=DEADLINE_SECONDS)
         finally:
@@ -126,6 +128,8 @@ class Guard:
             answer.closed = True
             log.warning("request.deadline", path=loggable_path(scope))
             await answer.replace(problem(Unavailable()), scope, receive)
+        elif body.too_large:
+            await answer.replace(problem(BodyTooLarge()), scope, receive)
         elif (error := task.exception()) is not None:
             await answer.replace(_last_catch(error, scope), scope, receive)
 
@@ -147,6 +151,23 @@ def _announced_length(scope: Scope) -> int:
     return 0
 
 
+class _Body:
+    """Counts what comes in, since a chunked body announces no length."""
+
+    def __init__(self, receive: Receive, most: int) -> None:
+        self._receive = receive
+        self._left = most
+        self.too_large = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._left -= len(message.get("body", b""))
+        if self._left < 0:
+            self.too_large = True
+            raise BodyTooLarge
+        return message
+
+
 class _Answer:
     """Sends what the application says until it is closed; then only our own words."""
 
@@ -154,9 +175,10 @@ class _Answer:
         self._send = send
         self.started = False
         self.closed = False
+        self.closed_by: _Body | None = None
 
     async def pass_on(self, message: Message) -> None:
-        if self.closed:
+        if self.closed or (self.closed_by is not None and self.closed_by.too_large):
             return
         self.started = True
         await self._send(message)

@@ -85,7 +85,7 @@ class MalformedBody(AppError):
 class BodyTooLarge(AppError):
     """More than any request of ours needs."""
 
-    code, status, title = "body_too_large", 413, "The body is too large"
+    code, status, title = "content_too_large", 413, "The body is too large"
 
 
 class TooManyRequests(AppError):

@@ -23,6 +23,7 @@ from app.core.errors import (
     Unavailable,
     UnsupportedMediaType,
 )
+from app.core.templating import PAGES, page
 
 log = structlog.get_logger()
 MEDIA_TYPE = "application/problem+json"
@@ -97,10 +98,15 @@ def install_handlers(app: FastAPI) -> None:
     app.add_exception_handler(StarletteHTTPException, _on_http_exception)
 
 
-async def _on_app_error(_request: Request, error: Exception) -> Response:
+async def _on_app_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, AppError):
         raise error
-    return problem(error)
+    if not request.url.path.startswith(PAGES):
+        return problem(error)
+    product = request.app.state.server.settings.EMAIL_FROM_NAME
+    shown = page("message.html", status=error.status, product=product, title=error.title, text=error.detail)
+    shown.headers.update(error.headers)
+    return shown
 
 
 async def _on_database_error(_request: Request, error: Exception) -> Response:

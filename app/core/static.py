@@ -9,7 +9,7 @@ from app.core.caller import PUBLIC
 from app.core.errors import NotFound
 
 STATIC = Path(__file__).parents[1] / "static"
-FILES = {"authkeep.css": "text/css; charset=utf-8"}
+FILES = {"authkeep.css": "text/css; charset=utf-8", "authkeep.svg": "image/svg+xml"}
 
 
 def install_static(app: FastAPI) -> None:

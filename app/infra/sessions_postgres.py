@@ -58,7 +58,8 @@ class PostgresSessionChecks:
 
     async def ping(self) -> None:
         """See `SessionChecks.ping`."""
-        await self.find_live(NOBODY, datetime.max.replace(tzinfo=UTC))
+        # The oldest moment there is: a batch is asked by its latest one, and must not find its sessions expired by this.
+        await self.find_live(NOBODY, datetime.min.replace(tzinfo=UTC))
 
     async def close(self) -> None:
         """See `SessionChecks.close`."""

@@ -23,6 +23,7 @@ class Job(Base):
     attempts: Mapped[int] = mapped_column(default=0)
     lease: Mapped[uuid.UUID | None]
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    failing_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
     last_error: Mapped[str | None] = mapped_column(String(200))
     dead_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 

@@ -1,6 +1,7 @@
 """SQL of jobs."""
 
 import uuid
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -45,14 +46,29 @@ async def finish_job(db: AsyncSession, job_id: uuid.UUID, lease: uuid.UUID) -> b
     return gone.first() is not None
 
 
-async def postpone_job(
-    db: AsyncSession, job_id: uuid.UUID, lease: uuid.UUID, run_at: datetime, error: str, dead_at: datetime | None
-) -> None:
-    """Try again at `run_at`, or never if `dead_at` is given."""
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """What is to become of a job that failed: tried again at `run_at`, or never if `dead_at` is given."""
+
+    run_at: datetime
+    error: str
+    failing_since: datetime | None
+    dead_at: datetime | None
+
+
+async def postpone_job(db: AsyncSession, job_id: uuid.UUID, lease: uuid.UUID, delay: Delay) -> None:
+    """Let go of a job, unless the lease has passed to another worker."""
     await db.execute(
         update(Job)
         .where(Job.id == job_id, Job.lease == lease)
-        .values(lease=None, lease_until=None, run_at=run_at, last_error=error[:200], dead_at=dead_at)
+        .values(
+            lease=None,
+            lease_until=None,
+            run_at=delay.run_at,
+            last_error=delay.error[:200],
+            failing_since=delay.failing_since,
+            dead_at=delay.dead_at,
+        )
     )
 
 

@@ -20,6 +20,10 @@ class Work:
     now: datetime
 
 
+class NotNow(Exception):
+    """A handler has nothing to try with, as without a mail server: the job waits, and is never given up for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Handler:
     """Does the jobs of one kind; may be called again for a job it has done, if the worker died before saying so."""

@@ -15,7 +15,7 @@ from app.core.server import Server
 from app.jobs import repository
 from app.jobs.models import Job
 from app.jobs.service import WAKE
-from app.jobs.sockets import DAILY, HANDLERS, Work
+from app.jobs.sockets import DAILY, HANDLERS, NotNow, Work
 
 log = structlog.get_logger()
 LEASE = timedelta(seconds=60)
@@ -100,15 +100,21 @@ async def _try(server: Server, job: Job, now: datetime) -> None:
         async with asyncio.timeout(TRY_SECONDS):
             await _run(server, Work(job.id, job.payload, now), job.kind)
     except Exception as error:  # whatever it was, the job stays and is tried again
-        delay = min(FIRST_DELAY_SECONDS * 2 ** (job.attempts - 1), MOST_DELAY_SECONDS) * (0.75 + random_fraction() / 2)
-        dead = now - job.created_at > GIVE_UP_AFTER
-        log.warning("jobs.failed", kind=job.kind, job=str(job.id), attempt=job.attempts, error=type(error).__name__, dead=dead)
-        run_at = max(now, server.clock()) + timedelta(seconds=delay)
+        delay = _delay(job, error, max(now, server.clock()))
+        dead = delay.dead_at is not None
+        log.warning("jobs.failed", kind=job.kind, job=str(job.id), attempt=job.attempts, error=delay.error, dead=dead)
         async with server.database.write() as db:
-            await repository.postpone_job(db, job.id, lease, run_at, type(error).__name__, now if dead else None)
+            await repository.postpone_job(db, job.id, lease, delay)
         return
     async with server.database.write() as db:
         await repository.finish_job(db, job.id, lease)
+
+
+def _delay(job: Job, error: Exception, now: datetime) -> repository.Delay:
+    seconds = min(FIRST_DELAY_SECONDS * 2 ** min(job.attempts - 1, 20), MOST_DELAY_SECONDS) * (0.75 + random_fraction() / 2)
+    since = None if isinstance(error, NotNow) else job.failing_since or now
+    dead_at = now if since is not None and now - since > GIVE_UP_AFTER else None
+    return repository.Delay(now + timedelta(seconds=seconds), type(error).__name__, since, dead_at)
 
 
 async def _run(server: Server, work: Work, kind: str) -> None:
@@ -125,6 +131,9 @@ async def run_daily(server: Server, now: datetime) -> bool:
         if not await repository.take_daily_round(db, now):
             return False
     for tidy in DAILY.of(server.parts):
-        async with server.database.write() as db:
-            await tidy(db, now)
+        try:
+            async with server.database.write() as db:
+                await tidy(db, now)
+        except Exception as error:  # one that fails must not keep the others from theirs
+            log.warning("jobs.tidy_failed", error=type(error).__name__, at=frames(error))
     return True

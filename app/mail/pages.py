@@ -1,11 +1,11 @@
 """/dev/mailbox, for the person at this very machine alone: it shows reset links."""
 
 import ipaddress
+import re
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import HTMLResponse
 
-from app.config import LOOPBACK_NAMES
 from app.core.caller import PUBLIC
 from app.core.deps import DbRead, ServerOf
 from app.core.errors import NotFound
@@ -13,7 +13,19 @@ from app.core.templating import page
 from app.mail import dev
 from app.mail.schemas import DevMailOut
 
-FORWARDING = ("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "forwarded", "via")
+HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)
+PROXY_SIGNS = frozenset(
+    {
+        "forwarded",
+        "via",
+        "x-real-ip",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "true-client-ip",
+        "cf-connecting-ip",
+        "fastly-client-ip",
+    }
+)
 
 
 async def at_this_machine(request: Request, server: ServerOf) -> None:
@@ -21,10 +33,12 @@ async def at_this_machine(request: Request, server: ServerOf) -> None:
 
     The Host check keeps a web page elsewhere from reading it by DNS rebinding.
     """
-    peer = request.client.host if request.client else ""
-    host = request.url.hostname or ""
     open_here = server.settings.is_development and server.settings.SMTP_HOST is None
-    if not (open_here and _is_loopback(peer) and host in LOOPBACK_NAMES) or any(name in request.headers for name in FORWARDING):
+    peer = request.client.host if request.client else ""
+    hosts = request.headers.getlist("host")
+    is_local = _is_loopback(peer) and len(hosts) == 1 and HOST.fullmatch(hosts[0]) is not None
+    is_forwarded = any(name in PROXY_SIGNS or name.startswith("x-forwarded") for name in request.headers)
+    if not open_here or not is_local or is_forwarded:
         raise NotFound
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.ports import MailTransport
 from app.core.templating import render_html, render_text
 from app.jobs import service as jobs
-from app.jobs.sockets import Work
+from app.jobs.sockets import NotNow, Work
 
 KIND = "mail"
 NOBODY = ""  # for rows written so that known and unknown accounts cost the same; nothing is sent
@@ -25,7 +25,7 @@ SUBJECTS = {
 }
 
 
-class MailUnconfigured(Exception):
+class MailUnconfigured(NotNow):
     """There is nowhere to send mail to; it stays queued."""
 
 

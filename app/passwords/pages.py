@@ -21,6 +21,7 @@ from app.tickets.service import TicketInvalid
 
 pages = APIRouter(prefix="/account", include_in_schema=False)
 MAX_FORM_FIELDS = 5
+DEAD_LINK = "It was used before, replaced by a newer one, or is too old. Ask for a new one where you sign in."
 MAX_TOKEN, MAX_PASSWORD = 200, 1024
 
 
@@ -44,15 +45,13 @@ async def do_reset(
         details = [fault.detail for fault in error.errors]
         return page("passwords/reset.html", status=422, product=product, token=token, errors=details)
     except TicketInvalid as error:
-        return page(
-            "passwords/message.html", status=error.status, product=product, title="This link no longer works", text=error.title
-        )
+        return page("message.html", status=error.status, product=product, title="This link no longer works", text=DEAD_LINK)
     except AppError as error:
         shown = page("passwords/reset.html", status=error.status, product=product, token=token, errors=[error.title])
         shown.headers.update(error.headers)
         return shown
     text = "Your password was changed, and you were signed out everywhere. You can now sign in with the new password."
-    return page("passwords/message.html", product=product, title="Password changed", text=text)
+    return page("message.html", product=product, title="Password changed", text=text)
 
 
 def _usable(password: str) -> str:

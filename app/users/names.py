@@ -39,8 +39,9 @@ def name_key(identifier: str) -> str:
         try:
             return parse_email(identifier).lower()
         except PydanticCustomError:
-            return identifier.casefold()
-    return identifier.casefold()
+            pass
+    # Folding other scripts would make ASCII letters of some; they match nobody as they are.
+    return identifier.lower() if identifier.isascii() else identifier
 
 
 Username = Annotated[

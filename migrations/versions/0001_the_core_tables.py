@@ -66,6 +66,7 @@ def upgrade() -> None:
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("lease", sa.Uuid(), nullable=True),
         sa.Column("lease_until", UtcDateTime(), nullable=True),
+        sa.Column("failing_since", UtcDateTime(), nullable=True),
         sa.Column("last_error", sa.String(length=200), nullable=True),
         sa.Column("dead_at", UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),

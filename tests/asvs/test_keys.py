@@ -27,7 +27,7 @@ def load(**changed: str) -> Settings:
 @pytest.mark.parametrize(
     "weak",
     [
-        "short",
+        "pw-1234",
         "x" * 31,
         "aB3$" + "x" * 27,
         "changeme-changeme-changeme-changeme-changeme",

@@ -16,7 +16,7 @@ from tests.support.processes import free_port, wait_until
 from tests.support.servers import ServerProcess
 from tests.support.stacks import settings_env, sqlite_url
 
-EVIL_AGENT = "evil\x1b[31m\x07 %s%n {0.__class__} \"}{'"
+EVIL_AGENT = "evil %s%n {0.__class__} \"}{' forged"
 LEVELS = {"debug", "info", "warning", "error"}
 
 
@@ -84,13 +84,17 @@ def logged(server: ServerProcess, request_id: str) -> dict[str, Any]:
 
 
 @pytest.mark.asvs("V13.4.1")
-@pytest.mark.parametrize("path", ["/.git/HEAD", "/.git/config", "/.svn/entries", "/.hg/store", "/.env", "/.env.example", "/data/authkeep.db"])
+@pytest.mark.parametrize(
+    "path", ["/.git/HEAD", "/.git/config", "/.svn/entries", "/.hg/store", "/.env", "/.env.example", "/data/authkeep.db"]
+)
 def test_files_of_the_checkout_are_not_served(production: ServerProcess, path: str) -> None:
     assert ask(production, "GET", path).status == 404
 
 
 @pytest.mark.asvs("V13.4.3")
-@pytest.mark.parametrize("path", ["/static", "/static/", "/static/docs/", "/static/../config.py", "/static/%2e%2e/config.py", "/docs/assets/"])
+@pytest.mark.parametrize(
+    "path", ["/static", "/static/", "/static/docs/", "/static/../config.py", "/static/%2e%2e/config.py", "/docs/assets/"]
+)
 def test_folders_are_not_listed_nor_left(production: ServerProcess, path: str) -> None:
     assert ask(production, "GET", path).status == 404
     assert ask(production, "GET", "/static/authkeep.css").status == 200
@@ -105,7 +109,9 @@ def test_trace_is_not_answered(production: ServerProcess, path: str) -> None:
 
 
 @pytest.mark.asvs("V13.4.5", "V15.2.3")
-@pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json", "/dev/mailbox", "/dev/mailbox.json", "/metrics", "/debug", "/admin"])
+@pytest.mark.parametrize(
+    "path", ["/docs", "/redoc", "/openapi.json", "/dev/mailbox", "/dev/mailbox.json", "/metrics", "/debug", "/admin"]
+)
 def test_what_is_for_developers_is_closed(production: ServerProcess, path: str) -> None:
     assert ask(production, "GET", path).status == 404
 
@@ -190,6 +196,7 @@ def test_what_a_stranger_sends_makes_no_line_of_its_own(production: ServerProces
     assert line["path"] == "/auth/login"
     lost = ask(production, "GET", "/%0d%0aforged/%1b[31m/%25s")
     assert logged(production, lost.headers["x-request-id"])["path"] == "/*/*/*"
+    assert ask(production, "GET", "/health/", User_Agent="evil\x1b[31m\x07").status == 400  # control characters end at the parser
     text = (production.folder / "stderr").read_text()
     assert "forged" not in text
     assert "\x1b" not in text

@@ -14,7 +14,15 @@ TEXT = {"", ".py", ".md", ".toml", ".txt", ".in", ".example", ".html", ".mako", 
 @pytest.mark.asvs("V1.2.4")
 def test_sql_as_text_is_constant() -> None:
     """Everything else is SQLAlchemy's expressions, whose values are bound."""
-    texts = {"text", "sa.text", "exec_driver_sql", "connection.exec_driver_sql", "execute", "cursor.execute", "connection.execute"}
+    texts = {
+        "text",
+        "sa.text",
+        "exec_driver_sql",
+        "connection.exec_driver_sql",
+        "execute",
+        "cursor.execute",
+        "connection.execute",
+    }
     loose: list[str] = []
     for path, tree in trees().items():
         for name, call in calls_in(tree):
@@ -46,7 +54,10 @@ def test_no_regular_expression_is_made_of_what_was_sent() -> None:
     kinds = ("compile", "match", "fullmatch", "search", "sub", "findall", "split", "finditer")
     names = {f"re.{kind}" for kind in kinds}
     found = [
-        (f"{path}:{call.lineno}", call.args[0]) for path, tree in trees().items() for name, call in calls_in(tree) if name in names
+        (f"{path}:{call.lineno}", call.args[0])
+        for path, tree in trees().items()
+        for name, call in calls_in(tree)
+        if name in names
     ]
     assert found
     assert [where for where, pattern in found if not is_constant(pattern)] == []
@@ -159,7 +170,10 @@ def test_secrets_are_compared_in_constant_time() -> None:
 
 @pytest.mark.asvs("V13.2.4")
 def test_the_server_connects_to_its_database_redis_and_mail_server_alone() -> None:
-    assert importers_of("httpx", "httpx2", "requests", "aiohttp", "urllib.request", "http.client", "urllib3", "socket", "ftplib") == {}
+    assert (
+        importers_of("httpx", "httpx2", "requests", "aiohttp", "urllib.request", "http.client", "urllib3", "socket", "ftplib")
+        == {}
+    )
     clients = importers_of("redis", "aiosmtplib", "psycopg", "limits.aio.storage", "smtplib")
     assert set(clients) == {"app/core/limits.py", "app/infra/redis.py", "app/infra/sessions_postgres.py", "app/infra/smtp.py"}
     assert calls_of("asyncio.open_connection", ".create_connection", ".sock_connect") == []
@@ -169,13 +183,16 @@ def test_the_server_connects_to_its_database_redis_and_mail_server_alone() -> No
 def test_no_secret_is_in_the_repository() -> None:
     """But the tests, whose secrets are made up, and what a checkout does not hold."""
     folders = [ROOT / name for name in ("app", "bench", "docs", "migrations", "scripts", ".ci")]
-    files = [path for folder in folders for path in folder.rglob("*")] + [*ROOT.glob("*.*"), ROOT / "Makefile", ROOT / ".env.example"]
+    files = [path for folder in folders for path in folder.rglob("*")] + [
+        *ROOT.glob("*.*"),
+        ROOT / "Makefile",
+        ROOT / ".env.example",
+    ]
     files = [path for path in files if path.is_file() and path.name != ".env" and path.suffix in TEXT]
     assert len(files) > 100
     assert ".env" in (ROOT / ".gitignore").read_text().splitlines()
-    assigned = re.compile(
-        r"(?:SECRET_KEY|PASSWORD_RESET_TOKEN_SECRET|SMTP_PASSWORD|REDIS_PASSWORD)\s*[=:]\s*['\"]?[A-Za-z0-9+/_-]{20,}|BEGIN [A-Z ]*PRIVATE KEY"
-    )
+    names = "SECRET_KEY|PASSWORD_RESET_TOKEN_SECRET|SMTP_PASSWORD|REDIS_PASSWORD"
+    assigned = re.compile(rf"(?:{names})\s*[=:]\s*['\"]?[A-Za-z0-9+/_-]{{20,}}|BEGIN [A-Z ]*PRIVATE KEY")
     found = [path for path in files if assigned.search(path.read_text(errors="replace"))]
     assert found == []
 

@@ -1,6 +1,6 @@
 """A world for each test, taken down and searched for leaks at its end."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tests.faults.world import World
 from tests.support.postgres import Cluster, Postgres
 from tests.support.redis import RedisServer
 from tests.support.smtp import SmtpServer
-from tests.support.stacks import SERVICES, Stack, Templates, new_name
+from tests.support.stacks import EMBEDDED, SERVICES, Stack, Templates, new_name
 
 Figures = Callable[..., None]
 
@@ -35,6 +35,13 @@ async def world(request: pytest.FixtureRequest, stack: Stack, data_folder: Path,
 
 
 @pytest.fixture
+def private_postgres(request: pytest.FixtureRequest) -> Iterator[Postgres]:
+    """A PostgreSQL to break; `parametrize(..., indirect=True)` gives it options."""
+    with Postgres(**getattr(request, "param", {})) as server:
+        yield server
+
+
+@pytest.fixture
 async def own_world(
     request: pytest.FixtureRequest, data_folder: Path, templates: Templates, private_postgres: Postgres
 ) -> AsyncIterator[World]:
@@ -42,6 +49,17 @@ async def own_world(
     with SmtpServer() as smtp, RedisServer() as redis:
         url = templates.copy_postgres(private_postgres.cluster, new_name())
         world = World(SERVICES, data_folder, url, redis=redis, smtp=smtp)
+        yield world
+        await world.close()
+        assert world.leaks() == []
+
+
+@pytest.fixture
+async def embedded_world(data_folder: Path, templates: Templates) -> AsyncIterator[World]:
+    """SQLite alone."""
+    with SmtpServer() as smtp:
+        url = templates.copy_sqlite(data_folder / "authkeep.db")
+        world = World(EMBEDDED, data_folder, url, redis=None, smtp=smtp)
         yield world
         await world.close()
         assert world.leaks() == []

@@ -142,9 +142,9 @@ class Traffic:
             person.id = id_of(reply.body["id"])
         return reply
 
-    async def login(self, server: ServerProcess, person: Person, password: str | None = None) -> Reply:
+    async def login(self, server: ServerProcess, person: Person, password: str | None = None, what: str = "login") -> Reply:
         body = {"username": person.username, "password": password or person.password}
-        return await self.send(server, "login", "POST", "/auth/login", json=body)
+        return await self.send(server, what, "POST", "/auth/login", json=body)
 
     async def me(self, server: ServerProcess, token: str) -> Reply:
         return await self.send(server, "me", "GET", "/auth/me", token=token)

@@ -5,8 +5,8 @@ import os
 import signal
 import sqlite3
 import uuid
-from collections.abc import Mapping
-from contextlib import closing, suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -124,6 +124,19 @@ class World:
 
     def make_admin(self, person: Person) -> None:
         self.rows("UPDATE users SET role = 'admin', disabled_at = NULL WHERE id = ?", person.id)
+
+    @asynccontextmanager
+    async def holding_a_lock(self, person: Person) -> AsyncIterator[None]:
+        """Hold a person's row, in SQLite the whole file, as somebody else's long transaction would."""
+        if self.stack.postgres:
+            with psycopg.connect(self.database_url, connect_timeout=10) as connection:
+                connection.execute("SELECT id FROM users WHERE id = %s FOR UPDATE", (uuid.UUID(person.id),))
+                yield
+            return
+        with closing(sqlite3.connect(self.sqlite_file, timeout=10, isolation_level=None)) as database:
+            database.execute("BEGIN IMMEDIATE")
+            yield
+            database.execute("ROLLBACK")
 
     async def mint_ticket(self, person: Person) -> str:
         """The token of a reset link, made by the server's own code in this process, as its worker would."""

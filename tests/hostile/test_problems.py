@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from fastapi import FastAPI
-from httpx2 import ASGITransport, AsyncClient
+from httpx2 import ASGITransport, AsyncClient, Response
 
 from app.core.caller import PUBLIC
 from app.core.errors import Unavailable
@@ -19,10 +19,7 @@ from tests.support.apps import client_of
 pytestmark = pytest.mark.env(LOG_LEVEL="DEBUG")
 
 
-def check(answer: object, status: int, code: str) -> None:
-    from httpx2 import Response
-
-    assert isinstance(answer, Response)
+def check(answer: Response, status: int, code: str) -> None:
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == MEDIA_TYPE
     assert shape_of(answer.json(), status) is None, answer.text
@@ -90,10 +87,7 @@ async def test_a_crash_shows_its_request_id_and_nothing_else(app: FastAPI, log: 
 
     async def crash(number: int, token: str = "") -> None:
         secret = SECRET_MESSAGE + token  # in the frame, too
-        try:
-            raise LookupError(secret)
-        except LookupError as cause:
-            raise errors[number] from cause
+        raise errors[number] from LookupError(secret)
 
     app.add_api_route("/test/crash", crash, dependencies=[PUBLIC])
     async with client_of(app) as client:

@@ -1,13 +1,17 @@
 """Delivery: whatever the mail server does, requests are answered as ever and the mail arrives once it is well again."""
 
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
+from app.config import load_settings
 from app.core.server import Server
+from app.jobs.worker import run_due
 from app.mail import service as mail
+from app.main import create_app
 from tests.mail.postman import CHANGED, RESET, Postman, near, rows_of
 from tests.support import api
 from tests.support.apps import client_of, running
@@ -113,9 +117,6 @@ async def test_in_production_without_a_mail_server_mails_stay_queued_and_health_
     assert (health.status_code, health.json()["status"]) == (200, "degraded")
     assert health.json()["checks"]["mail"] == "unconfigured"
     assert (await client.get("/health/ready")).status_code == 200
-    from app.config import load_settings
-    from app.jobs.worker import run_due
-    from app.main import create_app
 
     with_smtp = {**env, "SMTP_HOST": smtp.host, "SMTP_PORT": str(smtp.port), "SMTP_TLS": "none", "EMAIL_FROM": "a@example.com"}
     async with running(create_app(load_settings(with_smtp, env_file=None), clock=postman.clock)) as mended:
@@ -138,8 +139,6 @@ async def test_nothing_is_sent_for_nobody(server: Server, clock: TravellingClock
 async def test_every_mail_has_a_subject_and_two_halves_without_markup_leaking(
     server: Server, clock: TravellingClock, smtp: SmtpServer, template: str
 ) -> None:
-    from uuid import uuid4
-
     values = {"username": "ada<b>", "at": "2026-01-02 03:04 UTC", "link": "https://x.example/?token=abc", "minutes": "15"}
     kit = server.kit(mail.MailKit)
     message = kit.compose(uuid4(), template, "ada@example.com", clock(), values)

@@ -34,9 +34,7 @@ def code_of(answer: Response) -> tuple[int, str]:
 
 @pytest.mark.asvs("V6.2.2", "V7.4.3")
 @pytest.mark.promise("P2")
-async def test_a_change_ends_every_session_before_it_and_answers_with_a_new_one(
-    client: AsyncClient, server: Server
-) -> None:
+async def test_a_change_ends_every_session_before_it_and_answers_with_a_new_one(client: AsyncClient, server: Server) -> None:
     user = await api.new_user(client)
     other = await api.login(client, user.username)
     answer = await change(client, user, user.password)
@@ -203,10 +201,7 @@ async def test_of_changes_at_once_from_one_session_exactly_one_succeeds(
     passwords = [f"contender number {number}!" for number in range(6)]
     async with client_of(twin) as elsewhere:
         answers = await asyncio.gather(
-            *(
-                change((client, elsewhere)[number % 2], user, user.password, password)
-                for number, password in enumerate(passwords)
-            )
+            *(change((client, elsewhere)[number % 2], user, user.password, password) for number, password in enumerate(passwords))
         )
     statuses = [answer.status_code for answer in answers]
     assert statuses.count(200) == 1, [answer.text for answer in answers]

@@ -54,9 +54,7 @@ async def test_known_unknown_disabled_and_over_limit_get_the_same_bytes_and_head
 
 
 @pytest.mark.promise("P8")
-async def test_a_known_and_an_unknown_address_leave_the_same_rows(
-    postman: Postman, client: AsyncClient, server: Server
-) -> None:
+async def test_a_known_and_an_unknown_address_leave_the_same_rows(postman: Postman, client: AsyncClient, server: Server) -> None:
     known = await api.register(client, username="knownone")
     before = await counts(server)
     await postman.ask(known["email"])

@@ -93,9 +93,7 @@ async def test_looking_at_the_page_spends_nothing(postman: Postman, client: Asyn
     assert (await postman.reset(token)).status_code == 204
 
 
-async def test_the_page_does_not_tell_a_good_link_from_a_bad_one_before_it_is_used(
-    postman: Postman, client: AsyncClient
-) -> None:
+async def test_the_page_does_not_tell_a_good_link_from_a_bad_one_before_it_is_used(postman: Postman, client: AsyncClient) -> None:
     user = await api.new_user(client)
     token = await postman.fetch_token(user.email)
     good, bad = [(await client.get(PAGE, params={"token": each})).text for each in (token, "A" * 64)]

@@ -425,4 +425,3 @@ async def _update(server: Server, user: api.User, **values: object) -> None:
     async with server.database.write() as db:
         done = await db.execute(update(User).where(User.id == uuid.UUID(user.id)).values(**values).returning(User.id))
         assert done.scalar_one()
-

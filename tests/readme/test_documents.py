@@ -8,16 +8,19 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from secrets import token_urlsafe
 
 import pytest
 from dotenv import dotenv_values
 
 import app as package
 from app.audit.facts import Fact
+from app.cli.checks import warnings
 from app.config import Settings, SettingsError, load_settings
 from app.core.errors import AppError
 from app.main import create_app
 from scripts import settings_table
+from tests.asvs.source import imports_in, trees
 from tests.support.processes import ROOT
 from tests.support.stacks import settings_env, sqlite_url
 
@@ -122,11 +125,35 @@ def test_dependencies_md_gives_a_reason_for_each_dependency_and_the_version_that
     direct = {line for line in read("requirements.in").splitlines() if line and not line.startswith("#")}
     rows = dict(ROW.findall(read("docs/dependencies.md")))
     assert set(rows) == direct
-    pins = {name.lower(): version for name, version in re.findall(r"^([\w.-]+)==([^ ]+) ", read("requirements.txt"), re.MULTILINE)}
+    pins = {
+        name.lower(): version for name, version in re.findall(r"^([\w.-]+)==([^ ]+) ", read("requirements.txt"), re.MULTILINE)
+    }
     for name, rest in rows.items():
         version, reason = (cell.strip() for cell in rest.strip("|").split("|", 1))
         assert version == pins[name.partition("[")[0].lower()], name
         assert len(reason) > 8, name
+
+
+def test_dependencies_md_names_every_package_that_the_application_imports() -> None:
+    imported = {each.partition(".")[0] for tree in trees().values() for each in imports_in(tree)}
+    foreign = imported - set(sys.stdlib_module_names) - {"app"}
+    modules = {"dotenv": "python-dotenv", "email_validator": "email-validator"}
+    told = {name.partition("[")[0].lower() for name in re.findall(r"`([\w.\[\],-]+)`", read("docs/dependencies.md"))}
+    assert {modules.get(name, name) for name in foreign} <= told
+
+
+def test_the_settings_of_the_production_guide_leave_nothing_to_warn_of(tmp_path: Path) -> None:
+    text = section(read("docs/production.md"), "Settings").partition("```text\n")[2].partition("```")[0]
+    mounted = {name: token_urlsafe(48) for name in ("secret-key", "reset-secret", "smtp-password")}
+    mounted["database-url"] = "postgresql://a:b@db.example.org/authkeep?sslmode=verify-full"
+    mounted["redis-url"] = "rediss://:x@redis.example.org"
+    for name, value in mounted.items():
+        (tmp_path / name).write_text(value)
+    (tmp_path / ".env").write_text(text.replace("/etc/authkeep", str(tmp_path)))
+    settings = load_settings({}, tmp_path / ".env")
+    assert list(warnings(settings)) == []
+    assert settings.database_url.endswith("sslmode=verify-full")
+    assert not settings.docs_open
 
 
 def test_every_link_within_the_documents_leads_somewhere() -> None:
@@ -142,7 +169,9 @@ def test_every_link_within_the_documents_leads_somewhere() -> None:
 def test_every_make_target_in_the_documents_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", read("Makefile"), re.MULTILINE))
     named = {
-        name for document in DOCUMENTS for name in re.findall(r"(?:`|^|; |&& )make\s([a-z][a-z-]*)", document.read_text(), re.MULTILINE)
+        name
+        for document in DOCUMENTS
+        for name in re.findall(r"(?:`|^|; |&& )make\s([a-z][a-z-]*)", document.read_text(), re.MULTILINE)
     }
     assert {"run", "test", "check"} <= named
     assert named <= targets
@@ -163,7 +192,9 @@ def test_decisions_are_short_and_say_what_they_should() -> None:
 
 def test_every_command_in_the_documents_beside_the_tour_works(tmp_path: Path) -> None:
     """In the order they are in, in a folder where the server was set up."""
-    commands = "\n".join(block for document in sorted((ROOT / "docs").rglob("*.md")) for block in BLOCK.findall(document.read_text()))
+    commands = "\n".join(
+        block for document in sorted((ROOT / "docs").rglob("*.md")) for block in BLOCK.findall(document.read_text())
+    )
     assert "after-restore" in commands
     folder = tmp_path / "server"
     (folder / "bin").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Role, status, deletion: what an admin may do to accounts, and that the person is signed out when the answer leaves (promise P2)."""
+"""Role, status, deletion: what an admin may do; the person is signed out when the answer leaves (promise P2)."""
 
 import asyncio
 import uuid

@@ -3,14 +3,15 @@
 from typing import Any
 
 from app.auth import service
+from app.users import service as users
 from tests.faults.launching import launch, put
 
 
-def _is_same(user: Any, before: Any) -> bool:
-    return user is not None and before is not None
+async def _lock_unchanged(db: Any, attempt: Any) -> Any:
+    return await users.lock_user(db, attempt.candidate.id) if attempt.candidate.id else None
 
 
-put(service, "_is_same", _is_same)
+put(service, "_lock_unchanged", _lock_unchanged)
 
 if __name__ == "__main__":
     launch()

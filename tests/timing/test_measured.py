@@ -1,0 +1,66 @@
+"""Time itself, against a server process: what the classifier of bench/ makes of answers about known and unknown accounts.
+
+The full figures are in docs/timing.md. Here are fewer pairs, so chance has its say: with 300 pairs, the mean accuracy of many
+halvings of equal times is spread by 2 % around 50 %. A run is a failure above 60 %, five such spreads; and only the second
+failure in a row fails the test, since a busy machine may be in the way of one (P < 10⁻⁶ a run, squared).
+"""
+
+import random
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from app.config import Settings
+from bench.classifier import judge
+from bench.contest import Contest, Field, prepare, run
+from bench.stand import BROKEN
+from tests.support.servers import ServerProcess
+
+PAIRS, CONTROL_PAIRS = 300, 120
+RUNS = 3
+MOST, LEAST = 0.60, 0.90
+FLOWS = ("login", "forgot-password")
+
+pytestmark = pytest.mark.env(RATE_LIMIT_FORGOT_PASSWORD_ACCOUNT="999999/minute")
+
+
+async def fields(settings: Settings, contest: Contest, count: int) -> list[Field]:
+    """The same contest, with other people each time."""
+    hashes: dict[str, str] = {}
+    return [await prepare(contest, settings, random.Random(number), hashes) for number in range(count)]
+
+
+def accuracies(env: Mapping[str, str], folder: Path, runs: list[Field], launcher: Path | None = None) -> Iterator[float]:
+    """What the attacker achieves in each run, as far as it is asked for."""
+    with ServerProcess("serve", env, folder, launcher=launcher) as server:
+        server.wait_ready()
+        for number, field in enumerate(runs):
+            yield judge(run(field, server.port, random.Random(number))).accuracy
+
+
+@pytest.mark.promise("P8")
+@pytest.mark.parametrize("flow", FLOWS)
+async def test_the_time_of_an_answer_does_not_tell_whether_there_is_an_account(
+    flow: str, env: dict[str, str], settings: Settings, tmp_path: Path
+) -> None:
+    contest = Contest(flow, "login" if flow == "login" else "forgot-password", PAIRS, warm_up=30)
+    found = []
+    for accuracy in accuracies(env, tmp_path / "server", await fields(settings, contest, 2)):
+        found.append(accuracy)
+        if accuracy <= MOST:
+            return
+    raise AssertionError(f"told apart: {found}")
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+async def test_the_same_measurement_tells_accounts_apart_on_a_server_that_returns_early(
+    flow: str, env: dict[str, str], settings: Settings, tmp_path: Path
+) -> None:
+    contest = Contest(flow, "login" if flow == "login" else "forgot-password", CONTROL_PAIRS, warm_up=30)
+    found = []
+    for accuracy in accuracies(env, tmp_path / "server", await fields(settings, contest, RUNS), BROKEN):
+        found.append(accuracy)
+        if accuracy > LEAST:
+            return
+    raise AssertionError(f"not seen where it is: {found}")
