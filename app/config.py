@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -159,7 +159,7 @@ class Settings(
     @classmethod
     def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for origin in value:
-            parts = urlsplit(origin)
+            parts = _split_url(origin)
             if origin != f"{parts.scheme}://{parts.netloc}" or parts.scheme not in {"http", "https"} or "*" in origin:
                 raise ValueError("each must be a whole origin such as https://app.example.com, without path or `*`")
         return value
@@ -192,7 +192,7 @@ class Settings(
     def _web_url(cls, value: str) -> str:
         if not value:
             return value
-        parts = urlsplit(value)
+        parts = _split_url(value)
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query or parts.fragment:
             raise ValueError("must be a web address such as https://auth.example.com, without query or credentials")
         if parts.scheme == "http" and parts.hostname not in LOOPBACK_NAMES:
@@ -273,6 +273,13 @@ class Settings(
 
 
 NEW_SECRET_HINT = "make one with `python -m app init`, or `openssl rand -base64 48`"  # noqa: S105 -- advice
+
+
+def _split_url(url: str) -> SplitResult:
+    parts = urlsplit(url)
+    if parts.port == 0:  # reading it also finds one that is no number, or too large
+        raise ValueError("has a port that can't be")
+    return parts
 
 
 def database_url(raw: str) -> URL:

@@ -20,6 +20,7 @@ from app.assembly import build_server, close_server, is_migrated
 from app.config import Settings, SettingsError, load_settings
 from app.core.caller import PUBLIC
 from app.core.clock import Clock, system_clock
+from app.core.deps import ServerOf
 from app.core.docs import install_docs
 from app.core.edge import Envelope, Guard, Slashes
 from app.core.logs import configure_logging
@@ -102,9 +103,10 @@ def _operation_id(route: APIRoute) -> str:
     return route.name
 
 
-async def _root() -> dict[str, str]:
+async def _root(server: ServerOf) -> dict[str, str]:
     """Where to go from here."""
-    return {"name": "Authkeep", "health": "/health/", "docs": "/docs", "openapi": "/openapi.json"}
+    docs = {"docs": "/docs", "openapi": "/openapi.json"} if server.settings.docs_open else {}
+    return {"name": "Authkeep", "health": "/health/", **docs}
 
 
 @asynccontextmanager

@@ -13,8 +13,9 @@ from app.database import Base, Serial, UtcDateTime
 class AuditEvent(Base):
     """One security event.
 
-    `id` is given by the database while the account's row is locked, so an account's events are in order by it. Ids are not
-    foreign keys: a record outlives what it tells of.
+    `id` is given by the database in the order of writing. What changes an account is written while its row is locked, so such
+    events of one account are in the order in which they took effect. Ids are not foreign keys: a record outlives what it
+    tells of.
     """
 
     __tablename__ = "audit_events"

@@ -70,6 +70,7 @@ async def login(
 @router.post(
     "/logout",
     status_code=204,
+    response_class=Response,
     summary="Log out",
     dependencies=[PUBLIC],
     responses=refusals(Unauthenticated, TokenInvalid, *JSON_BODY),
@@ -86,7 +87,13 @@ async def logout(
     await sessions.log_out(db, kit, access, body.refresh_token if body else None, client, now)
 
 
-@router.post("/logout-all", status_code=204, summary="Log out everywhere", responses=refusals(Unauthenticated, TokenInvalid))
+@router.post(
+    "/logout-all",
+    status_code=204,
+    response_class=Response,
+    summary="Log out everywhere",
+    responses=refusals(Unauthenticated, TokenInvalid),
+)
 async def logout_all(caller: SignedIn, db: Db, now: Now) -> None:
     """End every session of the caller."""
     await sessions.log_out_everywhere(db, caller, now)
@@ -119,6 +126,7 @@ async def list_sessions(caller: SignedIn, db: DbRead, now: Now) -> list[SessionO
 @router.delete(
     "/sessions/{session_id}",
     status_code=204,
+    response_class=Response,
     summary="End one of my sessions",
     responses=refusals(Unauthenticated, TokenInvalid, SessionNotFound, Invalid),
 )

@@ -37,6 +37,10 @@ ARGON2_LABEL = f"argon2id/m={ARGON2_MEMORY_KIB},t={ARGON2_TIME},p={ARGON2_LANES}
 BCRYPT_LABEL = re.compile(r"bcrypt/([0-9]{2})")
 DUMMY_PASSWORD = b"nobody has this password"
 DUMMY_SALT = b"abcdefghijklmnopqrstuu"
+ARGON2_DECOY = (
+    f"$argon2id$v=19$m={ARGON2_MEMORY_KIB},t={ARGON2_TIME},p={ARGON2_LANES}"
+    f"${standard_b64encode(DUMMY_SALT[:16]).decode().rstrip('=')}${standard_b64encode(bytes(32)).decode().rstrip('=')}"
+)
 
 ALGORITHM = "HS256"
 ACCESS, REFRESH = "at+jwt", "rt+jwt"
@@ -61,6 +65,9 @@ class Passwords:
         self._argon2 = Argon2Hasher(time_cost=ARGON2_TIME, memory_cost=ARGON2_MEMORY_KIB, parallelism=ARGON2_LANES)
         self._bcrypt = BcryptHasher(rounds=rounds)
         self._prehash_key = prehash_key
+        # What nobody's password is checked against: well-formed, of today's scheme, and no hash of anything.
+        bcrypt_decoy = f"$2b${rounds:02}${DUMMY_SALT.decode()}{'.' * 31}"
+        self._decoy = bcrypt_decoy if scheme == "bcrypt" else ARGON2_DECOY
         self.label = f"bcrypt/{rounds:02}" if scheme == "bcrypt" else ARGON2_LABEL
 
     def hash(self, password: str) -> str:
@@ -81,8 +88,9 @@ class Passwords:
 
         `may_upgrade` is False where the login will be refused even if the password is right: the extra hash would tell.
         """
-        right = stored is not None and self._verify(password, stored)
-        self._even_out(label_of(stored) if stored else None, {*schemes, self.label})
+        against = stored or self._decoy
+        right = self._verify(password, against) and stored is not None
+        self._even_out(label_of(against), {*schemes, self.label})
         if not right or not may_upgrade or stored is None or label_of(stored) == self.label:
             return Verdict(right)
         return Verdict(right, self.hash(password))
@@ -101,9 +109,9 @@ class Passwords:
         except (PwdlibError, ValueError):
             return False
 
-    def _even_out(self, own: str | None, labels: set[str]) -> None:
+    def _even_out(self, own: str, labels: set[str]) -> None:
         costs = [int(match[1]) for match in map(BCRYPT_LABEL.fullmatch, labels) if match]
-        own_cost = BCRYPT_LABEL.fullmatch(own or "")
+        own_cost = BCRYPT_LABEL.fullmatch(own)
         if costs:
             dearest = max(costs)
             for cost in range(int(own_cost[1]), dearest) if own_cost else [dearest]:

@@ -4,6 +4,7 @@ import sys
 from typing import NoReturn
 
 import typer
+from click.exceptions import Abort, ClickException, NoArgsIsHelpError
 
 from app.cli import checks, serving, setup, users
 from app.config import SettingsError
@@ -30,7 +31,14 @@ cli.add_typer(users.cli, name="users")
 def main() -> NoReturn:
     """Run a command; what goes wrong is one line, never a traceback."""
     try:
-        cli(standalone_mode=True)
+        status = cli(standalone_mode=False)
+    except NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(2)
+    except ClickException as error:
+        _fail(error.format_message(), 1)
+    except Abort:
+        _fail("aborted", 1)
     except SettingsError as error:
         _fail(str(error), 2)
     except AppError as error:
@@ -39,7 +47,7 @@ def main() -> NoReturn:
         _fail("interrupted", 1)
     except Exception as error:  # a database that is away, a disk that is full: the person wants one line
         _fail(f"{type(error).__name__}: {_first_line(error)}", 1)
-    sys.exit(0)
+    sys.exit(status or 0)
 
 
 def _first_line(error: Exception) -> str:

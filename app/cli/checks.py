@@ -15,8 +15,9 @@ MASK = "********"
 def check() -> None:
     """Show the settings in effect, secrets masked, and what to look at before production."""
     settings = load_settings()
-    for name in Settings.model_fields:
-        typer.echo(f"{name}={masked(name, getattr(settings, name))}")
+    for section in Settings.__bases__:
+        for name in getattr(section, "model_fields", {}):
+            typer.echo(f"{name}={masked(name, getattr(settings, name))}")
     for warning in warnings(settings):
         typer.echo(f"warning: {warning}", err=True)
 

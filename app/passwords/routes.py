@@ -40,6 +40,7 @@ async def forgot_password(
 @router.post(
     "/reset-password",
     status_code=204,
+    response_class=Response,
     summary="Reset the password by a link",
     dependencies=[PUBLIC, Limited("reset_password")],
     responses=refusals(TicketInvalid, *JSON_BODY, PasswordRejected, TooManyRequests, Overloaded),

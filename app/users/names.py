@@ -25,7 +25,7 @@ def parse_email(value: str) -> str:
     """
     plain_text(value)
     try:
-        parsed = validate_email(value, check_deliverability=False, allow_smtputf8=False, test_environment=True)
+        parsed = validate_email(value, check_deliverability=False, allow_smtputf8=False, test_environment=True, strict=True)
     except EmailNotValidError:
         raise PydanticCustomError("email_invalid", "This is not a valid mail address") from None
     if parsed.ascii_email is None:

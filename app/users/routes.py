@@ -3,7 +3,7 @@
 import uuid
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 from pydantic import AfterValidator
 
 from app.core.caller import Admin
@@ -80,7 +80,11 @@ async def set_status(user_id: uuid.UUID, body: StatusIn, caller: Admin, db: Db, 
 
 
 @router.delete(
-    "/{user_id}", status_code=204, summary="Delete an account", responses=refusals(*ADMIN_ONLY, UserNotFound, LastAdmin)
+    "/{user_id}",
+    status_code=204,
+    response_class=Response,
+    summary="Delete an account",
+    responses=refusals(*ADMIN_ONLY, UserNotFound, LastAdmin),
 )
 async def delete_user(user_id: uuid.UUID, caller: Admin, db: Db, now: Now) -> None:
     """Delete an account. The person's sessions end at once."""

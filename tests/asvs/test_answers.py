@@ -87,6 +87,7 @@ async def test_each_body_has_its_media_type(client: httpx2.AsyncClient) -> None:
     gone = await client.post("/auth/logout", headers=user.headers)
     assert gone.content == b""
     assert gone.status_code == 204
+    assert "content-type" not in gone.headers
 
 
 def test_every_route_says_who_may_call_it_and_most_need_a_caller(app: FastAPI) -> None:

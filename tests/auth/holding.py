@@ -1,16 +1,18 @@
-"""Holding a login still where a race needs it: a hashing pool that asks the test before and after each piece of work."""
+"""Holding still what a test needs to hold: a login on its way, by its hashing pool; time, by a clock that only ticks."""
 
 import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
 from app.auth.deps import AuthKit
 from app.auth.hashing import HashingPool, RunHash
 from app.core.server import Server
+from tests.support.clock import TravellingClock
 
 Hook = Callable[[str], Awaitable[None]]
 
@@ -79,3 +81,15 @@ async def pool_of(
     finally:
         server.kits[AuthKit] = kit
         await pool.close()
+
+
+class TickingClock(TravellingClock):
+    """A millisecond later each time it is asked: a wait of a second is not over because the machine is slow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._now = datetime.now(UTC)
+
+    def __call__(self) -> datetime:
+        self._now += timedelta(milliseconds=1)
+        return self._now + self.travelled

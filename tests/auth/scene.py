@@ -51,8 +51,8 @@ async def events(server: Server, fact: str, **where: Any) -> list[AuditEvent]:
 async def execute(server: Server, statement: Any, **values: Any) -> int:
     """Change rows behind the application's back; how many."""
     async with server.database.write() as db:
-        result = await db.execute(text(statement) if isinstance(statement, str) else statement, values)
-        return int(result.rowcount)
+        connection = await db.connection()
+        return (await connection.execute(text(statement) if isinstance(statement, str) else statement, values)).rowcount
 
 
 async def end_in_database(server: Server, session_id: uuid.UUID, now: datetime) -> None:

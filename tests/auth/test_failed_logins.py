@@ -20,7 +20,7 @@ from app.audit.models import AuditEvent
 from app.auth import repository, service
 from app.auth.models import LoginFailure
 from app.core.server import Server
-from tests.auth.holding import Gate, pool_of
+from tests.auth.holding import Gate, TickingClock, pool_of
 from tests.support import api
 from tests.support.clock import TravellingClock
 from tests.support.smtp import SmtpServer, links_in
@@ -29,6 +29,12 @@ WRONG = "Wrong-harbour-71-kettle!"
 WAITS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900]
 STOPPED_MAIL = "Too many failed sign-ins"
 Work = Callable[[], Awaitable[int]]
+
+
+@pytest.fixture
+def clock() -> TravellingClock:
+    """Waits are over when the test says so, however slow the machine."""
+    return TickingClock()
 
 
 async def attempt(client: AsyncClient, name: str, password: str = WRONG, **more: Any) -> Response:

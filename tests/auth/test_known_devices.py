@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from app.auth.models import KnownDevice
 from app.core.server import Server
+from tests.auth.holding import TickingClock
 from tests.support import api
 from tests.support.apps import client_of
 from tests.support.clock import TravellingClock
@@ -22,6 +23,12 @@ WRONG = "Wrong-harbour-71-kettle!"
 NEXT = "Other-lantern-93-basket!"
 LOGIN = "/auth/login"
 DAYS_180 = 180 * 86400
+
+
+@pytest.fixture
+def clock() -> TravellingClock:
+    """Waits are over when the test says so, however slow the machine."""
+    return TickingClock()
 
 
 @pytest.fixture

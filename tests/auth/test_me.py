@@ -4,10 +4,17 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
+from tests.auth.holding import TickingClock
 from tests.support import api
 from tests.support.clock import TravellingClock
 
 FIELDS = {"id", "username", "email", "role", "email_verified", "created_at"}
+
+
+@pytest.fixture
+def clock() -> TravellingClock:
+    """Waits are over when the test says so, however slow the machine."""
+    return TickingClock()
 
 
 @pytest.mark.asvs("V15.3.1", "V14.3.2")

@@ -20,6 +20,7 @@ from httpx2 import AsyncClient, Response
 
 from app.config import Settings
 from app.core.crypto import derive_key
+from tests.auth.holding import TickingClock
 from tests.support import api
 from tests.support.clock import TravellingClock
 from tests.support.smtp import SmtpServer, links_in
@@ -66,6 +67,12 @@ class Forger:
         """A token as the server makes it but for these changes; a claim of `...` is left out."""
         changed = {name: value for name, value in (self.claims(kind) | claims).items() if value is not ...}
         return signed(self.header(kind) | (header or {}), changed, key or self.keys[kind])
+
+
+@pytest.fixture
+def clock() -> TravellingClock:
+    """Waits are over when the test says so, however slow the machine."""
+    return TickingClock()
 
 
 @pytest.fixture

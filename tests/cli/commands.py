@@ -46,6 +46,6 @@ class Commands:
         env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "COLUMNS": "200", **self.env, **overrides}
         command = [sys.executable, "-m", "app", *arguments]
         done = subprocess.run(
-            command, env=env, cwd=self.folder, input=typed, capture_output=True, text=True, timeout=60, check=False
+            command, env=env, cwd=self.folder, input=typed, capture_output=True, text=True, timeout=120, check=False
         )
         return Result(done.returncode, done.stdout, done.stderr)

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
@@ -14,7 +15,7 @@ from tests.support import api
 from tests.support.clock import TravellingClock
 from tests.support.redis import RedisServer
 from tests.support.smtp import SmtpServer
-from tests.support.stacks import Stack
+from tests.support.stacks import Stack, Templates
 
 NEW = "quite another 1!"
 
@@ -42,13 +43,19 @@ async def test_what_registration_refuses_is_refused(cli: Commands, client: Async
     assert "registered" in await cli.fail("users", "create", "bob", account["email"].upper(), typed=api.PASSWORD)
     assert "username" in await cli.fail("users", "create", "al ice", "new@example.com", typed=api.PASSWORD)
     assert "email" in await cli.fail("users", "create", "bob", "no address", typed=api.PASSWORD)
-    for bad in ("P@ssw0rd", "short1!", "Nospecial12345", ""):
+    for bad in ("P@ssw0rd", ""):
         line = await cli.fail("users", "create", "bob", "new@example.com", typed=f"{bad}\n")
         assert not bad or bad not in line
     assert [line.split()[1] for line in (await cli.succeed("users", "list")).splitlines()] == ["alice"]
-    for command in (("show",), ("enable",), ("disable",), ("delete",), ("set-role",), ("set-password",)):
-        more = ("admin",) if command == ("set-role",) else ()
-        assert "No such user" in await cli.fail("users", *command, "nobody", *more, typed=NEW)
+
+
+@pytest.mark.parametrize("command", ["show", "enable", "disable", "delete", "set-role", "set-password"])
+async def test_an_unknown_name_is_said_so(bare_cli: Commands, command: str, templates: Templates, data_folder: Path) -> None:
+    """On SQLite alone: what the database is makes no difference here, and a process takes long to start."""
+    await bare_cli.succeed("init")
+    url = templates.copy_sqlite(data_folder / "authkeep.db")
+    more = ("admin",) if command == "set-role" else ()
+    assert "No such user" in await bare_cli.fail("users", command, "nobody", *more, typed=NEW, DATABASE_URL=url)
 
 
 @pytest.mark.promise("P2", "P10")

@@ -1,6 +1,7 @@
 """Delivery: whatever the mail server does, requests are answered as ever and the mail arrives once it is well again."""
 
-from datetime import timedelta
+from contextlib import suppress
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -91,13 +92,10 @@ async def test_the_mail_that_arrives_at_last_has_the_message_id_of_the_first_try
 
 @pytest.mark.promise("P4")
 async def test_a_mail_commits_with_its_change_or_not_at_all(server: Server, clock: TravellingClock) -> None:
-    class Refused(Exception):
-        pass
-
-    with pytest.raises(Refused):
+    with suppress(LookupError):
         async with server.database.write() as db:
             await mail.enqueue(db, "password-changed", "ada@example.com", clock(), username="ada", at="now")
-            raise Refused
+            raise LookupError
     assert await rows_of(server, "jobs") == []
 
 
@@ -135,13 +133,14 @@ async def test_nothing_is_sent_for_nobody(server: Server, clock: TravellingClock
     assert smtp.connections == 0
 
 
-@pytest.mark.parametrize("template", sorted(mail.SUBJECTS))
-async def test_every_mail_has_a_subject_and_two_halves_without_markup_leaking(
-    server: Server, clock: TravellingClock, smtp: SmtpServer, template: str
-) -> None:
+async def test_every_mail_has_a_subject_and_two_halves_without_markup_leaking(server: Server, clock: TravellingClock) -> None:
+    for template in mail.SUBJECTS:
+        _check_template(server.kit(mail.MailKit), template, clock())
+
+
+def _check_template(kit: mail.MailKit, template: str, now: datetime) -> None:
     values = {"username": "ada<b>", "at": "2026-01-02 03:04 UTC", "link": "https://x.example/?token=abc", "minutes": "15"}
-    kit = server.kit(mail.MailKit)
-    message = kit.compose(uuid4(), template, "ada@example.com", clock(), values)
+    message = kit.compose(uuid4(), template, "ada@example.com", now, values)
     text, html = message.get_body(("plain",)), message.get_body(("html",))
     assert text is not None
     assert html is not None
@@ -155,13 +154,14 @@ async def test_every_mail_has_a_subject_and_two_halves_without_markup_leaking(
 
 
 @pytest.mark.asvs("V1.3.11")
-@pytest.mark.parametrize("to", ["a@example.com\r\nBcc: v@example.com", "a@example.com\nX: y", "a@example.com, v@example.com"])
 async def test_even_an_address_that_got_past_every_check_cannot_add_a_header_or_a_recipient(
-    server: Server, clock: TravellingClock, postman: Postman, smtp: SmtpServer, to: str
+    server: Server, clock: TravellingClock, postman: Postman, smtp: SmtpServer
 ) -> None:
+    hostile = ("a@example.com\r\nBcc: v@example.com", "a@example.com\nX: y", "a@example.com, v@example.com")
     async with server.database.write() as db:
-        await mail.enqueue(db, "password-changed", to, clock(), username="ada", at="now")
+        for to in hostile:
+            await mail.enqueue(db, "password-changed", to, clock(), username="ada", at="now")
     await postman.deliver()
     assert smtp.messages == []
-    (job,) = await rows_of(server, "jobs")
-    assert job["last_error"]
+    jobs = await rows_of(server, "jobs")
+    assert len([job for job in jobs if job["last_error"]]) == len(hostile)

@@ -144,17 +144,15 @@ async def test_changes_are_limited_by_client_address(client: AsyncClient) -> Non
 
 
 @pytest.mark.asvs("V6.2.1", "V6.2.4", "V6.2.11")
-@pytest.mark.parametrize("weak", ["shor 1!", "nothingspecial1", "P@ssw0rd", "Password1!", "Qwerty123!", "Authkeep1!", "x 1" * 43])
-async def test_a_new_password_that_breaks_a_rule_is_refused_and_nothing_counted(
-    client: AsyncClient, server: Server, weak: str
-) -> None:
+async def test_a_new_password_that_breaks_a_rule_is_refused_and_nothing_counted(client: AsyncClient, server: Server) -> None:
     user = await api.new_user(client)
-    answer = await change(client, user, user.password, weak)
-    assert code_of(answer) == (422, "password_rejected")
-    assert weak not in answer.text
-    assert answer.json()["errors"][0]["loc"] == ["body", "new_password"]
+    for weak in ("shor 1!", "nothingspecial1", "P@ssw0rd", "Password1!", "Qwerty123!", "Authkeep1!", "x 1" * 43):
+        answer = await change(client, user, user.password, weak)
+        assert code_of(answer) == (422, "password_rejected"), weak
+        assert weak not in answer.text
+        assert answer.json()["errors"][0]["loc"] == ["body", "new_password"]
     assert (await client.get("/auth/me", headers=user.headers)).status_code == 200
-    assert len(await rows_of(server, "login_failures")) == 0
+    assert await rows_of(server, "login_failures") == []
 
 
 async def test_ones_own_name_or_address_is_no_password(client: AsyncClient) -> None:

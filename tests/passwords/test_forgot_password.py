@@ -320,9 +320,8 @@ async def test_the_account_is_found_by_its_address_in_any_case_and_written_to_as
 
 
 @pytest.mark.asvs("V1.3.11")
-@pytest.mark.parametrize(
-    "email",
-    [
+async def test_an_address_that_would_break_a_header_is_refused_everywhere(client: AsyncClient, server: Server) -> None:
+    hostile = [
         "a@example.com\r\nBcc: v@example.com",
         "a@example.com\nBcc: v@example.com",
         "a@example.com%0d%0aBcc: v@example.com",
@@ -331,16 +330,13 @@ async def test_the_account_is_found_by_its_address_in_any_case_and_written_to_as
         "<a@example.com> BODY=8BITMIME",
         "a\x00@example.com",
         "a@exa\u2028mple.com",
-    ],
-)
-async def test_an_address_that_would_break_a_header_is_refused_everywhere(
-    client: AsyncClient, server: Server, email: str
-) -> None:
-    asked = await client.post("/auth/forgot-password", json={"email": email})
-    joined = await client.post("/auth/register", json={"username": "adalong", "email": email, "password": api.PASSWORD})
-    for answer in (asked, joined):
-        assert answer.status_code == 422
-        assert answer.json()["errors"][0]["loc"] == ["body", "email"]
-        assert "Bcc" not in answer.text
+    ]
+    for email in hostile:
+        asked = await client.post("/auth/forgot-password", json={"email": email})
+        joined = await client.post("/auth/register", json={"username": "adalong", "email": email, "password": api.PASSWORD})
+        for answer in (asked, joined):
+            assert answer.status_code == 422, email
+            assert answer.json()["errors"][0]["loc"] == ["body", "email"]
+            assert "Bcc" not in answer.text
     assert await rows_of(server, "jobs") == []
     assert await rows_of(server, "users") == []

@@ -1,4 +1,4 @@
-"""/account/reset-password: a plain page that works without script, shows what is wrong by the field, and spends nothing by looking."""
+"""/account/reset-password: a plain page that needs no script, says what is wrong by the field, and spends nothing by looking."""
 
 import re
 from html import unescape
@@ -23,6 +23,25 @@ HOSTILE = [
     "</form><form action=//evil.example>",
     "\u2028\u202e\ufeff",
     "%s%n{0.__class__}",
+]
+
+ODD_TOKENS = ["%00", "%ED%A0%80", "%FF%FE", "a" * 8000, "%0d%0aSet-Cookie:%20a=b", "a&token=b&token=c", "a;b", "%E2%80%A8"]
+GOOD = b"token=%TOKEN%&new_password=quite+another+1!"
+ODD_FORMS = [
+    (FORM, b""),
+    (FORM, b"token"),
+    (FORM, b"token=%TOKEN%"),
+    (FORM, b"token=%TOKEN%&new_password="),
+    (FORM, b"token=%TOKEN%&new_password=nul%00inside+1!"),
+    (FORM, b"token=%TOKEN%&new_password=lone%ED%A0%80half+1!"),
+    (FORM, b"token=%TOKEN%&new_password=%FF%FE+bad+utf8!"),
+    (FORM, b"token=%TOKEN%&new_password=\xff\xfe+raw+bytes!"),
+    (FORM, b"token=%TOKEN%&new_password=" + b"long+1!" * 200),
+    (FORM, b"&".join(b"a%d=b" % number for number in range(500))),
+    ("application/json", b'{"token": "%TOKEN%", "new_password": "quite another 1!"}'),
+    ("multipart/form-data; boundary=x", b'--x\r\nContent-Disposition: form-data; name="token"\r\n\r\n%TOKEN%\r\n--x--\r\n'),
+    ("text/plain", GOOD),
+    ("", GOOD),
 ]
 
 
@@ -156,60 +175,32 @@ async def test_a_link_that_is_not_good_says_so(postman: Postman, client: AsyncCl
 
 
 @pytest.mark.asvs("V1.2.1", "V1.3.7", "V3.2.2")
-@pytest.mark.parametrize("hostile", HOSTILE)
-async def test_whatever_stands_in_the_link_is_shown_as_text(client: AsyncClient, hostile: str) -> None:
-    for answer in (
-        await client.get(PAGE, params={"token": hostile}),
-        await post(client, hostile, "shor 1!"),
-    ):
-        assert answer.status_code in {200, 400, 422}
-        elements = check_page(answer)
-        if inputs := elements.named("input"):
-            assert inputs[0]["value"] == hostile
-            assert len(inputs) == 2
+async def test_whatever_stands_in_the_link_is_shown_as_text(client: AsyncClient) -> None:
+    for hostile in HOSTILE:
+        shown = await client.get(PAGE, params={"token": hostile})
+        assert [field.get("value") for field in check_page(shown).named("input")] == [hostile, None]
+        refused = await post(client, hostile, "shor 1!")
+        assert refused.status_code in {400, 422}
+        assert len(check_page(refused).named("input")) in {0, 2}
 
 
 @pytest.mark.asvs("V2.2.1")
-@pytest.mark.parametrize(
-    "raw",
-    ["%00", "%ED%A0%80", "%FF%FE", "a" * 8000, "%0d%0aSet-Cookie:%20a=b", "a&token=b&token=c", "a;b", "%E2%80%A8"],
-)
-async def test_a_link_with_odd_bytes_gets_a_page(client: AsyncClient, raw: str) -> None:
-    answer = await client.get(f"{PAGE}?token={raw}")
-    assert answer.status_code == 200
-    check_page(answer)
+async def test_a_link_with_odd_bytes_gets_a_page(client: AsyncClient) -> None:
+    for raw in ODD_TOKENS:
+        answer = await client.get(f"{PAGE}?token={raw}")
+        assert answer.status_code == 200, raw
+        check_page(answer)
 
 
 @pytest.mark.asvs("V2.2.1")
-@pytest.mark.parametrize(
-    ("content_type", "body"),
-    [
-        (FORM, b""),
-        (FORM, b"token"),
-        (FORM, b"token=%TOKEN%"),
-        (FORM, b"token=%TOKEN%&new_password="),
-        (FORM, b"token=%TOKEN%&new_password=nul%00inside+1!"),
-        (FORM, b"token=%TOKEN%&new_password=lone%ED%A0%80half+1!"),
-        (FORM, b"token=%TOKEN%&new_password=%FF%FE+bad+utf8!"),
-        (FORM, b"token=%TOKEN%&new_password=\xff\xfe+raw+bytes!"),
-        (FORM, b"token=%TOKEN%&new_password=" + b"long+1!" * 200),
-        (FORM, b"&".join(b"a%d=b" % number for number in range(500))),
-        (f"{FORM}; charset=utf-16", b"token=%TOKEN%"),
-        ("application/json", b'{"token": "%TOKEN%", "new_password": "quite another 1!"}'),
-        ("multipart/form-data; boundary=x", b'--x\r\nContent-Disposition: form-data; name="token"\r\n\r\n%TOKEN%\r\n--x--\r\n'),
-        ("text/plain", b"token=%TOKEN%&new_password=quite+another+1!"),
-        ("", b"token=%TOKEN%&new_password=quite+another+1!"),
-    ],
-)
-async def test_a_form_of_another_kind_is_refused_on_the_page_and_spends_nothing(
-    postman: Postman, client: AsyncClient, content_type: str, body: bytes
-) -> None:
+async def test_a_form_of_another_kind_is_refused_on_the_page_and_spends_nothing(postman: Postman, client: AsyncClient) -> None:
     user = await api.new_user(client)
     token = await postman.fetch_token(user.email)
-    headers = {"Content-Type": content_type} if content_type else {}
-    answer = await client.post(PAGE, content=body.replace(b"%TOKEN%", token.encode()), headers=headers)
-    assert answer.status_code in {400, 415, 422}
-    check_page(answer)
+    for content_type, body in ODD_FORMS:
+        headers = {"Content-Type": content_type} if content_type else {}
+        answer = await client.post(PAGE, content=body.replace(b"%TOKEN%", token.encode()), headers=headers)
+        assert answer.status_code in {400, 415, 422}, (content_type, body)
+        check_page(answer)
     assert (await client.get("/auth/me", headers=user.headers)).status_code == 200
     assert (await postman.reset(token)).status_code == 204
 
@@ -231,9 +222,10 @@ async def test_the_page_carries_the_products_name(client: AsyncClient) -> None:
 
 
 async def test_the_stylesheet_is_our_own(client: AsyncClient) -> None:
-    (link,) = check_page(await client.get(PAGE)).named("link")
-    sheet = await client.get(str(link["href"]))
-    assert sheet.status_code == 200
+    links = check_page(await client.get(PAGE)).named("link")
+    files = {link["rel"]: await client.get(str(link["href"])) for link in links}
+    assert {rel: file.status_code for rel, file in files.items()} == {"icon": 200, "stylesheet": 200}
+    sheet = files["stylesheet"]
     assert sheet.headers["content-type"].startswith("text/css")
     assert not re.search(r"url\(|@import", sheet.text)
 

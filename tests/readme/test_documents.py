@@ -12,10 +12,13 @@ from secrets import token_urlsafe
 
 import pytest
 from dotenv import dotenv_values
+from typer.models import CommandInfo
 
 import app as package
 from app.audit.facts import Fact
+from app.cli.app import cli
 from app.cli.checks import warnings
+from app.cli.users import cli as users
 from app.config import Settings, SettingsError, load_settings
 from app.core.errors import AppError
 from app.main import create_app
@@ -156,6 +159,21 @@ def test_the_settings_of_the_production_guide_leave_nothing_to_warn_of(tmp_path:
     assert not settings.docs_open
 
 
+def test_the_readme_names_every_command() -> None:
+    text = section(read("README.md"), "Command line")
+    commands = {name for command in cli.registered_commands if (name := _name(command))}
+    of_users = {name for command in users.registered_commands if (name := _name(command))}
+    named = set(re.findall(r"`([a-z][a-z-]*)`", text)) - {"authkeep"}
+    assert named == commands
+    listed = re.search(r"`users ([a-z|-]+)`", text.replace("\n", " "))
+    assert listed is not None
+    assert set(listed[1].split("|")) == of_users
+
+
+def _name(command: CommandInfo) -> str:
+    return command.name or (command.callback.__name__ if command.callback else "").replace("_", "-")
+
+
 def test_every_link_within_the_documents_leads_somewhere() -> None:
     dead = [
         f"{document.relative_to(ROOT)}: {target}"
@@ -209,7 +227,7 @@ def test_every_command_in_the_documents_beside_the_tour_works(tmp_path: Path) ->
         input="a password, a long one\n",
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -59,11 +59,9 @@ def test_every_bit_of_a_token_counts() -> None:
                 assert read_id(changed) != uuid.UUID(int=1) or not matches(KEY, ticket(), changed)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "A", "AAAA", "A" * 63, "A" * 65, "A" * 68, "=" * 64, "+/" * 32, "é" * 64, "\x00" * 64, "A" * 10**5]
-)
-def test_what_is_no_token_has_no_id(text: str) -> None:
-    assert read_id(text) is None
+def test_what_is_no_token_has_no_id() -> None:
+    odd = ["", "A", "AAAA", "A" * 63, "A" * 65, "A" * 68, "=" * 64, "+/" * 32, "é" * 64, "\x00" * 64, "\ud800" * 64, "A" * 10**5]
+    assert [read_id(text) for text in odd] == [None] * len(odd)
 
 
 async def issue(server: Server, clock: TravellingClock, purpose: str = "password-reset") -> str:

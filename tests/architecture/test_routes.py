@@ -1,0 +1,123 @@
+"""Every route says who may call it, and is what it says."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from fastapi import APIRouter, FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import RouteContext, iter_route_contexts
+from httpx2 import AsyncClient
+
+from app.core.caller import ACCESS_RULES, PUBLIC, SignedIn, admin, public, signed_in
+from tests.edge.test_slashes import fill
+from tests.hostile.surface import JSON, operations
+from tests.support import api
+
+FRAMEWORKS_OWN = {"/openapi.json"}  # FastAPI makes it; DOCS closes it
+
+
+def rules_of(context: RouteContext) -> set[object]:
+    """The access rules a route declares, itself or by its routers."""
+
+    def walk(dependant: Dependant) -> Iterator[object]:
+        if dependant.call in ACCESS_RULES:
+            yield dependant.call
+        if dependant.call is not admin:  # which stands on signed_in
+            for below in dependant.dependencies:
+                yield from walk(below)
+
+    found = getattr(context, "dependant", None)
+    return set(walk(found)) if found is not None else set()
+
+
+def undecided(app: FastAPI) -> list[str]:
+    return [
+        f"{sorted(context.methods or [])} {context.path}"
+        for context in iter_route_contexts(app.routes)
+        if context.path not in FRAMEWORKS_OWN and not rules_of(context)
+    ]
+
+
+@pytest.mark.env(DOCS="on")
+async def test_every_route_says_who_may_call_it(app: FastAPI) -> None:
+    assert undecided(app) == []
+    assert len(list(iter_route_contexts(app.routes))) > 25
+
+
+async def test_a_route_that_does_not_say_is_found(app: FastAPI) -> None:
+    """The control: at the app, in a router, in a router of a router; and none too many."""
+
+    async def nothing() -> None: ...
+
+    async def closed(_caller: SignedIn) -> None: ...
+
+    inner, outer, told = APIRouter(prefix="/inner"), APIRouter(prefix="/outer"), APIRouter(dependencies=[PUBLIC])
+    inner.add_api_route("/open", nothing)
+    outer.include_router(inner)
+    told.add_api_route("/told", nothing)
+    app.add_api_route("/direct", nothing)
+    app.add_api_route("/closed", closed)
+    app.include_router(outer)
+    app.include_router(told)
+    assert undecided(app) == ["['GET'] /direct", "['GET'] /outer/inner/open"]
+
+
+async def test_no_route_says_two_things(app: FastAPI) -> None:
+    for context in iter_route_contexts(app.routes):
+        rules = rules_of(context)
+        assert len(rules) <= 1, context.path
+
+
+@pytest.mark.asvs("V16.5.3")
+async def test_what_a_route_says_is_what_it_does(app: FastAPI, client: AsyncClient) -> None:
+    """Without a token, with a user's and with an admin's; bodies are good, so nothing else refuses first."""
+    user = await api.new_user(client)
+    boss = await api.new_admin(app, client)
+    bodies = {
+        (operation.method, operation.path): operation.good_body() for operation in operations(app) if JSON in operation.content
+    }
+    for context in iter_route_contexts(app.routes):
+        rules = rules_of(context)
+        for method in context.methods or ():
+            if rules not in ({signed_in}, {admin}) or context.path in {"/auth/logout-all", "/auth/change-password"}:
+                continue
+            url = fill(str(context.path), user_id=user.id, session_id=user.id)
+            body = json.dumps(bodies.get((method, str(context.path)), {}))
+            typed = {"content-type": "application/json"} if (method, context.path) in bodies else {}
+
+            async def status(
+                headers: dict[str, str], method: str = method, url: str = url, body: str = body, typed: dict[str, str] = typed
+            ) -> int:
+                sent = body if typed else None
+                return (await client.request(method, url, content=sent, headers=headers | typed)).status_code
+
+            assert await status({}) == 401, (method, url)
+            if rules == {admin}:
+                assert await status(user.headers) == 403, (method, url)
+            if method != "DELETE":
+                assert await status(boss.headers) == 200, (method, url)
+    assert public in ACCESS_RULES
+
+
+async def test_only_what_must_be_is_open_to_all(app: FastAPI) -> None:
+    listed = {context.path for context in iter_route_contexts(app.routes) if rules_of(context) == {public}}
+    assert listed == {
+        "/",
+        "/account/reset-password",
+        "/auth/forgot-password",
+        "/auth/login",
+        "/auth/logout",
+        "/auth/refresh",
+        "/auth/register",
+        "/auth/reset-password",
+        "/dev/mailbox",
+        "/dev/mailbox.json",
+        "/docs",
+        "/docs/assets/{file}",
+        "/health/",
+        "/health/live",
+        "/health/ready",
+        "/redoc",
+        "/static/{name}",
+    }
