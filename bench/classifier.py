@@ -45,6 +45,11 @@ class Verdict:
     known: tuple[float, float, float]  # quartiles, in milliseconds
     unknown: tuple[float, float, float]
 
+    @property
+    def at_best(self) -> float:
+        """What the threshold achieves, or the comparison within each pair, which a machine's changing load does not disturb."""
+        return max(self.accuracy, self.known_slower, 1 - self.known_slower)
+
 
 def train(pairs: Sequence[Pair]) -> Rule:
     """The threshold and direction that are right most often on these pairs."""

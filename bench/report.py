@@ -24,7 +24,7 @@ direction that tell most of them apart, and is judged on the other half. 50 % is
 is a matter of luck, so the figure is the mean of 101 random halvings, with their 5th and 95th percentile beside it.
 
 The bound is **55 %**, and **90 %** must be told apart on a server that is broken on purpose (`bench/broken_timing.py`: unknown
-users are refused at once; tickets are issued and mails written within the request).
+users are refused at once; tickets are issued and mails sent within the request).
 
 ## What came out
 

@@ -15,6 +15,7 @@ from tests.support.postgres import Postgres
 from tests.support.processes import fast_temp
 from tests.support.redis import RedisServer
 from tests.support.servers import ServerProcess
+from tests.support.smtp import SmtpServer
 from tests.support.stacks import Stack, Templates, new_name, settings_env
 
 UNLIMITED = {"RATE_LIMIT_ENABLED": "false", "RATE_LIMIT_FORGOT_PASSWORD_ACCOUNT": "999999/minute"}
@@ -23,11 +24,12 @@ BROKEN = Path(__file__).with_name("broken_timing.py")
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What a stack keeps its data in: PostgreSQL as people run it, and Redis; or a folder."""
+    """What a stack keeps its data in: PostgreSQL as people run it, and Redis; or a folder. And a mail server."""
 
     folder: Path
     postgres: Postgres | None
     redis: RedisServer | None
+    smtp: SmtpServer
 
     def fresh_database(self) -> str:
         """The URL of a migrated database nobody has used."""
@@ -44,7 +46,7 @@ def services(stack: Stack) -> Iterator[Services]:
         folder = Path(started.enter_context(tempfile.TemporaryDirectory(prefix="authkeep-bench-", dir=fast_temp())))
         postgres = started.enter_context(Postgres(fsync="on", full_page_writes="on")) if stack.postgres else None
         redis = started.enter_context(RedisServer()) if stack.redis else None
-        yield Services(folder, postgres, redis)
+        yield Services(folder, postgres, redis, started.enter_context(SmtpServer()))
 
 
 @contextmanager
@@ -52,7 +54,7 @@ def stand(
     on: Services, contests: Sequence[Contest], chance: random.Random, *, broken: bool, **env: str
 ) -> Iterator[tuple[ServerProcess, list[Field]]]:
     """One server process with the accounts of all these contests; `broken` tells by its time who has one."""
-    variables = settings_env(on.fresh_database(), redis=on.redis) | UNLIMITED | env
+    variables = settings_env(on.fresh_database(), redis=on.redis, smtp=on.smtp) | UNLIMITED | env
     settings = load_settings(variables, env_file=None)
     hashes: dict[str, str] = {}
 

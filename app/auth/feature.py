@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 from app.auth import sessions
@@ -21,6 +22,11 @@ from app.jobs.sockets import DAILY
 from app.users.sockets import ACCESS_ENDED
 
 
+@cache
+def _common_passwords() -> CommonPasswords:
+    return CommonPasswords.load()
+
+
 def install(server: Server) -> None:
     """Find callers, open and end sessions, block what ended."""
     settings, secret = server.settings, server.settings.SECRET_KEY.get_secret_value()
@@ -30,7 +36,7 @@ def install(server: Server) -> None:
         pool=HashingPool(),
         tokens=Tokens(secret, settings.public_url, access_life),
         blocklist=Blocklist(server.refusals, access_life),
-        common=CommonPasswords.load(),
+        common=_common_passwords(),
         policy=PasswordPolicy(settings.PASSWORD_POLICY),
         product=settings.EMAIL_FROM_NAME,
         refresh_days=settings.REFRESH_TOKEN_EXPIRE_DAYS,

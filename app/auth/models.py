@@ -53,3 +53,4 @@ class LoginFailure(Base):
     failures: Mapped[int]
     next_at: Mapped[datetime] = mapped_column(UtcDateTime)
     forget_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    told_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

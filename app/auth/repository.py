@@ -158,13 +158,27 @@ async def charge_try(db: AsyncSession, key: bytes, now: datetime, keep_for: time
 async def count_try(db: AsyncSession, key: bytes, now: datetime, keep_for: timedelta) -> int:
     """Count one try that never has to wait; how many failures in a row that would make."""
     counted = case((LoginFailure.forget_at <= now, 1), else_=LoginFailure.failures + 1)
+    told = case((LoginFailure.forget_at <= now, None), else_=LoginFailure.told_at)
     charge = (
         insert_into(db, LoginFailure)
         .values({"key": key, "failures": 1, "next_at": now, "forget_at": now + keep_for})
-        .on_conflict_do_update(index_elements=[LoginFailure.key], set_={"failures": counted, "forget_at": now + keep_for})
+        .on_conflict_do_update(
+            index_elements=[LoginFailure.key], set_={"failures": counted, "forget_at": now + keep_for, "told_at": told}
+        )
         .returning(LoginFailure.failures)
     )
     return int(await db.scalar(charge) or 1)
+
+
+async def take_telling(db: AsyncSession, key: bytes, now: datetime) -> bool:
+    """True for the one who is to tell that a lane was stopped."""
+    told = (
+        update(LoginFailure)
+        .where(LoginFailure.key == key, LoginFailure.told_at.is_(None))
+        .values(told_at=now)
+        .returning(LoginFailure.key)
+    )
+    return await db.scalar(told) is not None
 
 
 async def find_next_at(db: AsyncSession, key: bytes) -> datetime | None:

@@ -157,7 +157,10 @@ def _is_same(user: User | None, before: Candidate) -> bool:
 async def _note_failure(db: AsyncSession, attempt: Attempt, client: Client, now: datetime) -> None:
     user_id = attempt.candidate.id
     await audit.record(db, Fact.LOGIN_FAILED, client, now, subject=user_id, stopped=attempt.stopped)
-    if attempt.device is None and attempt.failures == STOP_AT:
+    if attempt.device is not None or attempt.failures < STOP_AT:
+        return
+    # By a flag and not by the number: the request that made the fiftieth failure may have died before it came here.
+    if await repository.take_telling(db, attempt.account_lane, now):
         await audit.record(db, Fact.LOGIN_STOPPED, client, now, subject=user_id)
         to, name = attempt.candidate.email or mail.NOBODY, attempt.candidate.username or ""
         await mail.enqueue(db, "login-stopped", to, now, username=name)

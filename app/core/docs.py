@@ -6,6 +6,7 @@ The files and where they come from are in app/static/docs (LICENSES.md); `script
 
 import hashlib
 from dataclasses import dataclass
+from functools import cache
 from html import escape
 from pathlib import Path
 
@@ -83,25 +84,33 @@ def install_docs(app: FastAPI) -> None:
     """Serve /docs, /redoc and their files. Where docs are off, don't call this."""
     if app.openapi_url is None:
         raise ValueError("install_docs needs an app with an openapi_url")
-    openapi = app.openapi_url
-    assets = {name: _read(name) for name in ASSETS}
+    # FastAPI remembers endpoints for as long as the process lives; so they hold no application, they find theirs.
+    app.add_api_route("/docs", _swagger, include_in_schema=False, dependencies=[PUBLIC])
+    app.add_api_route("/redoc", _redoc, include_in_schema=False, dependencies=[PUBLIC])
+    app.add_api_route("/docs/assets/{file}", _asset, include_in_schema=False, dependencies=[PUBLIC])
+    _assets()
 
-    @app.get("/docs", include_in_schema=False, dependencies=[PUBLIC])
-    async def swagger(request: Request) -> HTMLResponse:
-        return _page(SWAGGER, app.title, _prefix(request), openapi, assets)
 
-    @app.get("/redoc", include_in_schema=False, dependencies=[PUBLIC])
-    async def redoc(request: Request) -> HTMLResponse:
-        return _page(REDOC, app.title, _prefix(request), openapi, assets)
+async def _swagger(request: Request) -> HTMLResponse:
+    return _page(SWAGGER, request)
 
-    @app.get("/docs/assets/{file}", include_in_schema=False, dependencies=[PUBLIC])
-    async def asset(file: str, request: Request) -> Response:
-        if (found := assets.get(file)) is None:
-            raise NotFound
-        # Only an address that names this very content may be kept for good.
-        exact = request.query_params.get("v") == found.digest
-        cache = "public, max-age=31536000, immutable" if exact else "public, max-age=86400"
-        return Response(found.content, media_type=found.media_type, headers={"Cache-Control": cache, **NOSNIFF})
+
+async def _redoc(request: Request) -> HTMLResponse:
+    return _page(REDOC, request)
+
+
+async def _asset(file: str, request: Request) -> Response:
+    if (found := _assets().get(file)) is None:
+        raise NotFound
+    # Only an address that names this very content may be kept for good.
+    exact = request.query_params.get("v") == found.digest
+    max_age = "public, max-age=31536000, immutable" if exact else "public, max-age=86400"
+    return Response(found.content, media_type=found.media_type, headers={"Cache-Control": max_age, **NOSNIFF})
+
+
+@cache
+def _assets() -> dict[str, Asset]:
+    return {name: _read(name) for name in ASSETS}
 
 
 def _read(name: str) -> Asset:
@@ -114,8 +123,9 @@ def _prefix(request: Request) -> str:
     return str(request.scope.get("root_path", "")).rstrip("/")
 
 
-def _page(viewer: Viewer, title: str, prefix: str, openapi: str, assets: dict[str, Asset]) -> HTMLResponse:
-    title, prefix, openapi = escape(title), escape(prefix), escape(prefix + openapi)
+def _page(viewer: Viewer, request: Request) -> HTMLResponse:
+    app, assets = request.app, _assets()
+    title, prefix, openapi = escape(app.title), escape(_prefix(request)), escape(_prefix(request) + app.openapi_url)
     nonce = random_secret() if viewer.writes_styles else ""
     nonce_attribute = f' nonce="{nonce}"' if nonce else ""
     style_nonce = f" 'nonce-{nonce}'" if nonce else ""

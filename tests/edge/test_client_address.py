@@ -14,9 +14,9 @@ def networks(text: str) -> tuple[Network, ...]:
     return tuple(ipaddress.ip_network(part) for part in text.split())
 
 
-def address(trusted: str, *forwarded: str | bytes, peer: str = PEER, **headers: bytes) -> str:
+def address(trusted: str, *forwarded: str | bytes, peer: str = PEER, headers: dict[str, bytes] | None = None) -> str:
     lines = [(b"x-forwarded-for", line if isinstance(line, bytes) else line.encode()) for line in forwarded]
-    more = [(name.replace("_", "-").encode(), value) for name, value in headers.items()]
+    more = [(name.replace("_", "-").encode(), value) for name, value in (headers or {}).items()]
     scope = {"type": "http", "client": (peer, 1234), "headers": [*more, *lines]}
     return read_client(scope, networks(trusted), "id").address
 
@@ -91,8 +91,8 @@ def test_a_trusted_proxy_written_in_ipv6_form_is_still_trusted() -> None:
 @pytest.mark.asvs("V4.1.3")
 def test_no_other_header_is_believed() -> None:
     others = {"x_real_ip": b"6.6.6.6", "forwarded": b"for=6.6.6.6", "true_client_ip": b"6.6.6.6", "cf_connecting_ip": b"6.6.6.6"}
-    assert address("10.0.0.0/8", **others) == PEER
-    assert address("10.0.0.0/8", "1.2.3.4", **others) == "1.2.3.4"
+    assert address("10.0.0.0/8", headers=others) == PEER
+    assert address("10.0.0.0/8", "1.2.3.4", headers=others) == "1.2.3.4"
 
 
 def test_a_huge_header_is_read_without_fuss() -> None:

@@ -17,7 +17,7 @@ from tests.faults.world import QUICK, World, broken
 from tests.support.servers import ServerProcess
 
 pytestmark = pytest.mark.faults
-KILLS = 36
+KILLS = 32
 LONGEST_FUSE = 0.02  # seconds from the answer that lights it to the kill
 OPERATIONS = ("register", "reset", "refresh", "logout")
 

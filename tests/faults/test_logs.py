@@ -20,6 +20,7 @@ async def a_busy_day(world: World, server: ServerProcess) -> None:
     await traffic.refresh(server, tokens["refresh_token"], agent="thief")
     await traffic.login(server, person, new_password())
     await traffic.forgot(server, person.email)
+    await world.smtp.wait_for_async(person.email, subject="reset", timeout=20)
     await traffic.register(server, new_person())
     ticket = await world.mint_ticket(person)
     async with world.holding_a_lock(person):
@@ -35,7 +36,7 @@ async def a_busy_day(world: World, server: ServerProcess) -> None:
         await traffic.send(server, "page", "GET", path, token=refreshed["access_token"])
     for body in ({"username": person.username, "password": person.password, "email": 1}, {person.password: person.password}):
         await traffic.send(server, "register", "POST", "/auth/register", json=body)
-    await world.smtp.wait_for_async(person.email, subject="changed")
+    await world.smtp.wait_for_async(person.email, subject="changed", timeout=20)
 
 
 @pytest.mark.promise("P9")
@@ -46,7 +47,7 @@ async def test_no_secret_gets_into_a_log(world: World, level: str) -> None:
 
     await a_busy_day(world, server)
 
-    assert len(world.traffic.secrets) > 20
+    assert len(world.traffic.secrets) > 12
     assert "request" in server.logs()
     assert world.leaks() == []
 
@@ -55,7 +56,8 @@ async def test_no_secret_gets_into_a_log(world: World, level: str) -> None:
 async def test_control_a_server_that_logs_what_it_reads_is_found(world: World) -> None:
     server = world.serve(launcher=broken("logs_bodies"), WORKER_IN_SERVER="true")
 
-    await a_busy_day(world, server)
-
-    assert world.leaks() != []
-    world.traffic.secrets.clear()
+    try:
+        await a_busy_day(world, server)
+        assert world.leaks() != []
+    finally:
+        world.traffic.secrets.clear()

@@ -12,12 +12,12 @@ import pytest
 from tests.faults.checks import longest, untimely
 from tests.faults.conftest import Figures
 from tests.faults.traffic import Person, Reply
-from tests.faults.world import World, broken
+from tests.faults.world import START_SECONDS, World, broken
 from tests.support.servers import ServerProcess
 
 pytestmark = pytest.mark.faults
 HEARD_SECONDS = 0.1  # a request sent so long before the signal has reached the server
-MOMENTS = 8
+MOMENTS = 5
 END_SECONDS = 12
 
 
@@ -68,7 +68,7 @@ async def _endings(world: World, arguments: tuple[str, ...], *, launcher: str | 
     endings = []
     for number in range(MOMENTS):
         if number:
-            server.start().wait_ready()
+            server.start().wait_ready(START_SECONDS)
         endings.append(await ended_under_load(world, server, people, chance))
     return endings
 

@@ -24,6 +24,7 @@ from tests.support.stacks import Stack, settings_env
 
 HERE = Path(__file__).parent
 QUICK = HERE / "quick.py"
+START_SECONDS = 60.0  # a second and a half, on a machine that does nothing else
 
 
 def broken(name: str) -> Path:
@@ -66,12 +67,12 @@ class World:
 
     def serve(self, *, launcher: Path | None = None, arguments: tuple[str, ...] = (), **env: str) -> ServerProcess:
         """Start one more server and wait until it is ready."""
-        return self.start(launcher=launcher, arguments=arguments, env=env).wait_ready()
+        return self.start(launcher=launcher, arguments=arguments, env=env).wait_ready(START_SECONDS)
 
     def pair(self, *, launcher: Path | None = None, **env: str) -> tuple[ServerProcess, ServerProcess]:
         """Two replicas."""
         one, two = self.start(launcher=launcher, env=env), self.start(launcher=launcher, env=env)
-        return one.wait_ready(), two.wait_ready()
+        return one.wait_ready(START_SECONDS), two.wait_ready(START_SECONDS)
 
     def kill_child(self, server: ServerProcess) -> int:
         """kill -9 a server that was started with QUICK_RESTARTS, and return at once; its process id."""
@@ -82,7 +83,7 @@ class World:
     async def ready_again(self, server: ServerProcess, killed: int) -> None:
         """Wait for the server that took the place of the one killed."""
         await asyncio.to_thread(wait_until, lambda: _read(server.folder / CHILD) not in {0, killed}, "a new child")
-        await asyncio.to_thread(server.wait_ready)
+        await asyncio.to_thread(server.wait_ready, START_SECONDS)
 
     # Rows.
 
