@@ -276,8 +276,12 @@ NEW_SECRET_HINT = "make one with `python -m app init`, or `openssl rand -base64 
 
 
 def _split_url(url: str) -> SplitResult:
-    parts = urlsplit(url)
-    if parts.port == 0:  # reading it also finds one that is no number, or too large
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:  # whose own words quote the value
+        raise ValueError("is not a web address") from None
+    if port == 0:
         raise ValueError("has a port that can't be")
     return parts
 

@@ -174,7 +174,7 @@ async def _succeed(
         await users.upgrade_hash(db, user.id, attempt.candidate.password_hash, verdict.upgraded, kit.passwords.label)
     await users.touch_login(db, user.id, now)
     pair = await sessions.open_session(db, kit, user.account(), client, now, amr="pwd", device=attempt.device)
-    await audit.record(db, Fact.LOGIN_SUCCEEDED, client, now, actor=user.id, subject=user.id)
+    await audit.record(db, Fact.LOGIN_SUCCEEDED, client, now, actor=user.id, subject=user.id, session=pair.session_id)
     return pair
 
 

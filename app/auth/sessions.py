@@ -34,6 +34,7 @@ class Pair:
     access_token: str
     refresh_token: str
     expires_in: int
+    session_id: uuid.UUID
     device: str | None = None
 
 
@@ -67,7 +68,7 @@ def _pair(kit: AuthKit, account: Account, session: Session, now: datetime, devic
     facts = SessionFacts(session.id, session.generation, session.rotated_at, session.created_at, session.expires_at, session.amr)
     life = min(kit.tokens.access_life, session.expires_at - now)
     access, refresh = kit.tokens.write_access(account, facts, now), kit.tokens.write_refresh(account, facts)
-    return Pair(access, refresh, int(life.total_seconds()), device)
+    return Pair(access, refresh, int(life.total_seconds()), session.id, device)
 
 
 async def refresh(db: AsyncSession, kit: AuthKit, token: str, client: Client, now: datetime) -> Pair:

@@ -199,7 +199,7 @@ async def test_the_mail_is_text_and_html_both_with_the_link_under_proper_headers
 @pytest.mark.asvs("V14.2.1")
 @pytest.mark.env(LOG_LEVEL="DEBUG")
 async def test_no_row_and_no_log_ever_holds_the_token(
-    postman: Postman, client: AsyncClient, server: Server, smtp: SmtpServer, capsys: pytest.CaptureFixture[str]
+    capsys: pytest.CaptureFixture[str], postman: Postman, client: AsyncClient, server: Server, smtp: SmtpServer
 ) -> None:
     user = await api.register(client)
     await postman.ask(user["email"])

@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 from fastapi import FastAPI
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.core.server import Server
 from app.tickets import repository, service
@@ -133,11 +134,11 @@ async def test_of_many_who_spend_one_ticket_at_once_one_succeeds(server: Server,
         try:
             async with database.write() as db:
                 await service.spend(db, checked, ADDRESS, now)
-        except service.TicketInvalid:
+        except (service.TicketInvalid, PoolTimeout, OperationalError):  # the latter two: SQLite was busy; nothing was spent
             return False
         return True
 
-    assert sorted(await asyncio.gather(*(spend(number) for number in range(20)))) == [False] * 19 + [True]
+    assert sum(await asyncio.gather(*(spend(number) for number in range(20)))) == 1
 
 
 async def test_a_checked_ticket_can_still_not_be_spent_when_it_stopped_being_good_meanwhile(
