@@ -7,13 +7,14 @@ JOBS ?= 2
 export PIP_REQUIRE_VIRTUALENV := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types contracts migrations asvs lock ci-deps clean dev
+.PHONY: help run test check lint types contracts migrations asvs bench-timing lock ci-deps clean dev
 
 help:
 	@echo 'make run    install, set up on the first time, and serve'
 	@echo 'make test   install the test tools and run every test on both stacks'
 	@echo 'make check  ruff, mypy, import contracts, migrations, tests: what CI runs'
 	@echo 'make asvs   which security requirements (OWASP ASVS 5.0) are proved by which test'
+	@echo 'make bench-timing  can known accounts be told from unknown ones by time? (docs/timing.md)'
 	@echo 'make lock   pin the dependencies anew'
 
 run: $(VENV)/.installed
@@ -59,13 +60,17 @@ migrations: dev
 asvs: dev
 	@$(PY) -m scripts.asvs
 
+# Twenty minutes on an idle machine; writes bench/results/timing.json and docs/timing.md.
+bench-timing: dev
+	@$(PY) -m bench.timing
+
 lock: dev
 	@$(VENV)/bin/uv pip compile -q --universal --python-version 3.11.0 --generate-hashes --custom-compile-command 'make lock' -o requirements.txt requirements.in
 	@$(VENV)/bin/uv pip compile -q --universal --python-version 3.11.0 --generate-hashes --custom-compile-command 'make lock' -o requirements-dev.txt requirements-dev.in
 
 # Programs that some tests use; without them those tests are skipped, which CI does not accept.
 ci-deps:
-	@command -v chromium >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends chromium; }
+	@command -v chromium >/dev/null && command -v curl >/dev/null || { $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends chromium curl; }
 
 clean:
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -59,6 +59,7 @@ async def seed(settings: Settings, persons: Sequence[Person], *, password_hash: 
         {
             "key": keyed_digest(lane_key, "account", row["id"].bytes),
             "failures": STOP_AT + 1,
+            "told_at": now,
             "next_at": now,
             "forget_at": now + timedelta(days=30),
         }

@@ -155,8 +155,8 @@ async def charge_try(db: AsyncSession, key: bytes, now: datetime, keep_for: time
     return failures
 
 
-async def count_try(db: AsyncSession, key: bytes, now: datetime, keep_for: timedelta) -> int:
-    """Count one try that never has to wait; how many failures in a row that would make."""
+async def count_try(db: AsyncSession, key: bytes, now: datetime, keep_for: timedelta) -> tuple[int, bool]:
+    """Count one try that never has to wait; how many failures in a row that would make, and whether anybody was told of them."""
     counted = case((LoginFailure.forget_at <= now, 1), else_=LoginFailure.failures + 1)
     told = case((LoginFailure.forget_at <= now, None), else_=LoginFailure.told_at)
     charge = (
@@ -165,9 +165,10 @@ async def count_try(db: AsyncSession, key: bytes, now: datetime, keep_for: timed
         .on_conflict_do_update(
             index_elements=[LoginFailure.key], set_={"failures": counted, "forget_at": now + keep_for, "told_at": told}
         )
-        .returning(LoginFailure.failures)
+        .returning(LoginFailure.failures, LoginFailure.told_at)
     )
-    return int(await db.scalar(charge) or 1)
+    failures, told_at = (await db.execute(charge)).one()
+    return failures, told_at is not None
 
 
 async def take_telling(db: AsyncSession, key: bytes, now: datetime) -> bool:

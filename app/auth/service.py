@@ -39,6 +39,7 @@ class Attempt:
     lane: bytes
     account_lane: bytes
     failures: int
+    told: bool  # whether the owner knows of them
     schemes: list[str]
     device: str | None  # the secret of a known device, else None
 
@@ -115,8 +116,9 @@ async def _charge(db: AsyncSession, kit: AuthKit, key: str, device: str | None, 
     lane = _lane(kit, "device", known.id.bytes) if known else _lane(kit, "identifier", key)
     await charge(db, lane, now)
     account_lane = account_lane_of(kit, candidate.id) if candidate.id else _lane(kit, "account", key)
-    failures = 0 if known else await repository.count_try(db, account_lane, now, STOP_KEPT)
-    return Attempt(candidate, lane, account_lane, failures, await users.get_schemes(db), device if known else None)
+    failures, told = (0, True) if known else await repository.count_try(db, account_lane, now, STOP_KEPT)
+    schemes = await users.get_schemes(db)
+    return Attempt(candidate, lane, account_lane, failures, told, schemes, device if known else None)
 
 
 async def charge(db: AsyncSession, lane: bytes, now: datetime) -> None:
@@ -157,7 +159,7 @@ def _is_same(user: User | None, before: Candidate) -> bool:
 async def _note_failure(db: AsyncSession, attempt: Attempt, client: Client, now: datetime) -> None:
     user_id = attempt.candidate.id
     await audit.record(db, Fact.LOGIN_FAILED, client, now, subject=user_id, stopped=attempt.stopped)
-    if attempt.device is not None or attempt.failures < STOP_AT:
+    if attempt.told or attempt.failures < STOP_AT:
         return
     # By a flag and not by the number: the request that made the fiftieth failure may have died before it came here.
     if await repository.take_telling(db, attempt.account_lane, now):

@@ -36,6 +36,7 @@ HEADERS: dict[bytes, bytes] = {
     b"content-security-policy": API_CSP,
     b"cache-control": b"no-store",
 }
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})  # any other word may be anything
 HSTS = b"max-age=63072000; includeSubDomains"
 
 
@@ -69,7 +70,7 @@ class Envelope:
         finally:
             access_log.info(
                 "request",
-                method=scope["method"][:16],
+                method=scope["method"] if scope["method"] in METHODS else "?",
                 path=loggable_path(scope),
                 status=status,
                 ms=round((time.perf_counter() - started) * 1000, 1),

@@ -35,6 +35,7 @@ def configure_logging(level: str, *, json: bool) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _without_traceback, renderer],
         )
     )
+    logging.raiseExceptions = False  # a line that can't be written would be shown on stderr, whole
     root = logging.getLogger()
     root.handlers = [handler]
     # Libraries below WARNING say what they were given: SQL with its parameters, mails, addresses.

@@ -101,7 +101,7 @@ def install_handlers(app: FastAPI) -> None:
 async def _on_app_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, AppError):
         raise error
-    if not request.url.path.startswith(PAGES):
+    if not request.scope["path"].startswith(PAGES):
         return problem(error)
     product = request.app.state.server.settings.EMAIL_FROM_NAME
     shown = page("message.html", status=error.status, product=product, title=error.title, text=error.detail)

@@ -6,11 +6,12 @@ from urllib.parse import parse_qsl
 from fastapi import APIRouter, Query, Request
 from starlette.responses import HTMLResponse
 
-from app.auth.deps import Auth
+from app.auth.deps import Auth, AuthKit
 from app.auth.errors import PasswordRejected
+from app.auth.password_rules import MIN_LENGTH, PasswordPolicy
 from app.core.caller import PUBLIC
 from app.core.client import ClientOf
-from app.core.deps import Now, ServerOf, Transactions
+from app.core.deps import Now, Transactions
 from app.core.errors import AppError
 from app.core.limits import Limited
 from app.core.templating import page
@@ -21,37 +22,42 @@ from app.tickets.service import TicketInvalid
 
 pages = APIRouter(prefix="/account", include_in_schema=False)
 MAX_FORM_FIELDS = 5
+RULES = {
+    PasswordPolicy.STANDARD: "At least 8 characters, one of them neither letter nor digit.",
+    PasswordPolicy.STRICT: "At least 15 characters.",
+}
 DEAD_LINK = "It was used before, replaced by a newer one, or is too old. Ask for a new one where you sign in."
 MAX_TOKEN, MAX_PASSWORD = 200, 1024
 
 
 @pages.get("/reset-password", dependencies=[PUBLIC])
-async def show_reset(server: ServerOf, token: Annotated[str, Query()] = "") -> HTMLResponse:
+async def show_reset(kit: Auth, token: Annotated[str, Query()] = "") -> HTMLResponse:
     """The form. Whether the link is good shows when it is used."""
-    return page("passwords/reset.html", product=server.settings.EMAIL_FROM_NAME, token=token[:MAX_TOKEN], errors=[])
+    return _form(kit, token[:MAX_TOKEN], [])
 
 
 @pages.post("/reset-password", dependencies=[PUBLIC, Limited("reset_password")])
-async def do_reset(
-    request: Request, server: ServerOf, database: Transactions, kit: Auth, reset: Reset, client: ClientOf, now: Now
-) -> HTMLResponse:
+async def do_reset(request: Request, database: Transactions, kit: Auth, reset: Reset, client: ClientOf, now: Now) -> HTMLResponse:
     """The same flow as POST /auth/reset-password, in other clothes. The token in the form is what makes it ours."""
-    product = server.settings.EMAIL_FROM_NAME
     fields = _read_form(request, await request.body())
     token, password = fields.get("token", "")[:MAX_TOKEN], fields.get("new_password", "")
     try:
         await service.reset_password(database, kit, reset, token, _usable(password), client, now)
     except PasswordRejected as error:
-        details = [fault.detail for fault in error.errors]
-        return page("passwords/reset.html", status=422, product=product, token=token, errors=details)
+        return _form(kit, token, [fault.detail for fault in error.errors], status=422)
     except TicketInvalid as error:
-        return page("message.html", status=error.status, product=product, title="This link no longer works", text=DEAD_LINK)
+        return page("message.html", status=error.status, product=kit.product, title="This link no longer works", text=DEAD_LINK)
     except AppError as error:
-        shown = page("passwords/reset.html", status=error.status, product=product, token=token, errors=[error.title])
+        shown = _form(kit, token, [error.title], status=error.status)
         shown.headers.update(error.headers)
         return shown
     text = "Your password was changed, and you were signed out everywhere. You can now sign in with the new password."
-    return page("message.html", product=product, title="Password changed", text=text)
+    return page("message.html", product=kit.product, title="Password changed", text=text)
+
+
+def _form(kit: AuthKit, token: str, errors: list[str], *, status: int = 200) -> HTMLResponse:
+    rule, least = RULES[kit.policy], MIN_LENGTH[kit.policy]
+    return page("passwords/reset.html", status=status, product=kit.product, token=token, errors=errors, rule=rule, least=least)
 
 
 def _usable(password: str) -> str:

@@ -44,6 +44,7 @@ async def request_reset(db: AsyncSession, limits: RateLimits, kit: ResetKit, ema
     """
     if await limits.allows("forgot_password_account", keyed_digest(kit.lane_key, email.lower()).hex()):
         payload = {"email": email, "ticket": str(random_id()), "address": client.address, "request": client.request_id}
+        payload["agent"] = client.user_agent
         await jobs.enqueue(db, KIND, payload, now, delay=SPREAD * random_fraction())
 
 
@@ -78,7 +79,7 @@ class SendReset:
         if token is None:
             return None
         if is_first:
-            client = Client(work.payload["address"], "", work.payload["request"])
+            client = Client(work.payload["address"], work.payload["agent"], work.payload["request"])
             await audit.record(db, Fact.RESET_REQUESTED, client, work.now, subject=user.id)
         return user, token
 

@@ -89,7 +89,15 @@ async def account(client: AsyncClient, server: Server, state: str) -> str:
 
 async def add_failures(server: Server, db: Any, lane: bytes, failures: int) -> None:
     now = server.clock()
-    await db.execute(insert(LoginFailure).values(key=lane, failures=failures, next_at=now, forget_at=now + timedelta(days=1)))
+    await db.execute(
+        insert(LoginFailure).values(
+            key=lane,
+            failures=failures,
+            told_at=now if failures >= STOP_AT else None,
+            next_at=now,
+            forget_at=now + timedelta(days=1),
+        )
+    )
 
 
 async def login(client: AsyncClient, address: str, *, password: str = WRONG, **more: str) -> Response:

@@ -81,7 +81,7 @@ async def account(client: AsyncClient, server: Server, password_hash: str, state
         assert user_id is not None
         if state == "stopped":
             lane = auth.account_lane_of(server.kit(AuthKit), user_id)
-            failures = {"key": lane, "failures": STOP_AT, "next_at": now, "forget_at": now + timedelta(days=1)}
+            failures = {"key": lane, "failures": STOP_AT, "told_at": now, "next_at": now, "forget_at": now + timedelta(days=1)}
             await db.execute(insert(LoginFailure).values(failures))
     return name
 
