@@ -4,7 +4,6 @@ import sys
 from typing import NoReturn
 
 import typer
-from click.exceptions import Abort, ClickException, NoArgsIsHelpError
 
 from app.cli import checks, serving, setup, users
 from app.config import SettingsError
@@ -13,7 +12,6 @@ from app.core.errors import AppError
 cli = typer.Typer(
     name="authkeep",
     help="Authkeep: an authentication and user-management server.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -31,13 +29,10 @@ cli.add_typer(users.cli, name="users")
 def main() -> NoReturn:
     """Run a command; what goes wrong is one line, never a traceback."""
     try:
-        status = cli(standalone_mode=False)
-    except NoArgsIsHelpError as error:
-        error.show()
-        sys.exit(2)
-    except ClickException as error:
+        status = cli(sys.argv[1:] or ["--help"], standalone_mode=False)
+    except typer.TyperException as error:
         _fail(error.format_message(), 1)
-    except Abort:
+    except typer.Abort:
         _fail("aborted", 1)
     except SettingsError as error:
         _fail(str(error), 2)

@@ -21,7 +21,7 @@ from app.users.models import User
 from app.users.names import Email, Username
 from app.users.repository import Filters
 
-cli = typer.Typer(help="Look at accounts and change them. NAME is a username or address.", no_args_is_help=True)
+cli = typer.Typer(help="Look at accounts and change them. NAME is a username or address.")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Username or address")]
 PAGE = 100
 

@@ -48,6 +48,15 @@ async def test_the_row_found_is_the_fresh_user(client: AsyncClient, server: Serv
     assert (again.account.role, again.account.email_verified) == ("admin", True)
 
 
+async def test_a_health_check_beside_it_changes_no_answer(client: AsyncClient, server: Server, clock: TravellingClock) -> None:
+    sid = sid_of((await api.new_user(client)).tokens)
+    for _ in range(5):
+        live, _ = await asyncio.gather(server.sessions.find_live(sid, clock()), server.sessions.ping())
+        assert live is not None
+        _, live = await asyncio.gather(server.sessions.ping(), server.sessions.find_live(sid, clock()))
+        assert live is not None
+
+
 @pytest.mark.promise("P2")
 async def test_no_row_that_says_alive_no_entry(client: AsyncClient, server: Server, clock: TravellingClock) -> None:
     ended, disabled, deleted, expired, alive = [sid_of((await api.new_user(client)).tokens) for _ in range(5)]

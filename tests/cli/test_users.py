@@ -67,9 +67,9 @@ async def test_a_change_ends_the_persons_sessions_in_the_running_server(
     user = await api.new_user(client)
     name, tokens = user.username, user.tokens
     for command, reason, state in (
-        (("set-role", name, "admin"), "role_changed", "admin    active"),
-        (("set-role", user.email, "user"), "role_changed", "user     active"),
-        (("disable", name.upper()), "disabled", "user     disabled"),
+        (("set-role", name, "admin"), "role_changed", "admin     active"),
+        (("set-role", user.email, "user"), "role_changed", "user      active"),
+        (("disable", name.upper()), "disabled", "user      disabled"),
     ):
         assert state in await cli.succeed("users", *command)
         await assert_dead(client, tokens)

@@ -16,7 +16,7 @@ from tests.faults.world import World, broken
 from tests.support.servers import ServerProcess
 
 pytestmark = pytest.mark.faults
-ROUNDS = 30
+ROUNDS = 15
 TRIES = 20
 Pair = tuple[ServerProcess, ServerProcess]
 Race = Callable[[World, Pair, random.Random], Awaitable[list[str]]]

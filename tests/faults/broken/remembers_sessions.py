@@ -11,7 +11,7 @@ from app.infra.sessions_postgres import PostgresSessionChecks
 from app.infra.sessions_sqlite import SqliteSessionChecks
 from tests.faults.launching import launch, put
 
-KEPT_SECONDS = 0.2
+KEPT_SECONDS = 5.0
 
 
 def _remember(kind: type[PostgresSessionChecks] | type[SqliteSessionChecks]) -> None:
