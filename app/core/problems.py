@@ -191,4 +191,4 @@ def document_problems(app: FastAPI) -> None:
                         content[MEDIA_TYPE] = content.pop("application/json")
         return document
 
-    app.openapi = openapi  # type: ignore[method-assign]
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI documents this way of extending it

@@ -84,9 +84,9 @@ class RedisCounters(RedisStorage):
             key_prefix="authkeep:limits",
             socket_timeout=ANSWER_SECONDS,
             socket_connect_timeout=ANSWER_SECONDS,
-            retry=Retry(NoBackoff(), 0),  # type: ignore[arg-type]
+            retry=Retry(NoBackoff(), 0),  # type: ignore[arg-type]  # its options are typed as plain values
         )
 
     async def close(self) -> None:
         """Let go of connections."""
-        await self.bridge.storage.aclose()  # type: ignore[attr-defined]
+        await self.bridge.storage.aclose()  # type: ignore[attr-defined]  # a bridge does not declare its client
