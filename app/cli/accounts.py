@@ -1,6 +1,5 @@
 """What the commands of `users` do, by the same services as the API."""
 
-import secrets
 from collections.abc import AsyncIterator
 
 from pydantic import BaseModel, ValidationError
@@ -55,20 +54,12 @@ async def create_account(server: Server, username: str, email: str, password: st
     return user
 
 
-async def create_first_admin(server: Server) -> tuple[str, str] | None:
-    """On an empty database an admin with a fresh password; both names are returned."""
+async def create_first_admin(server: Server, password: str) -> User | None:
+    """The admin made, or None where there is somebody already."""
     async with server.database.read() as db:
         if await users.has_users(db):
             return None
-    password = fresh_password()
-    await create_account(server, "admin", server.settings.ADMIN_EMAIL, password, Role.ADMIN)
-    return "admin", password
-
-
-def fresh_password() -> str:
-    """About 107 random bits that pass every policy and can be typed."""
-    alphabet = "abcdefghjkmnpqrstuvwxyz23456789"
-    return "-".join("".join(secrets.choice(alphabet) for _ in range(6)) for _ in range(4))
+    return await create_account(server, "admin", server.settings.ADMIN_EMAIL, password, Role.ADMIN)
 
 
 async def list_accounts(server: Server, q: str) -> AsyncIterator[User]:

@@ -69,8 +69,14 @@ def set_up() -> None:
         typer.echo("Wrote .env with fresh secrets, for development.")
     settings = load_settings()
     upgrade(settings.database_url)
-    made = with_server(create_first_admin)
-    if made is not None:
-        username, password = made
-        typer.echo(f"Made the first admin:  {username} ({settings.ADMIN_EMAIL})  password: {password}")
+    password = fresh_password()
+    admin = with_server(lambda server: create_first_admin(server, password))
+    if admin is not None:
+        typer.echo(f"Made the first admin:  {admin.username} ({settings.ADMIN_EMAIL})  password: {password}")
         typer.echo("This password is not shown again; `python -m app users set-password admin` sets another.")
+
+
+def fresh_password() -> str:
+    """About 107 random bits that pass every policy and can be typed."""
+    alphabet = "abcdefghjkmnpqrstuvwxyz23456789"
+    return "-".join("".join(secrets.choice(alphabet) for _ in range(6)) for _ in range(4))

@@ -9,8 +9,7 @@ import pytest
 from dotenv import dotenv_values
 
 from app.auth.utils import ALGORITHM, Passwords
-from app.cli.accounts import fresh_password
-from app.cli.setup import write_env
+from app.cli.setup import fresh_password, write_env
 from app.config import Settings, SettingsError, load_settings
 from app.core.crypto import random_id, random_secret
 from tests.support.processes import ROOT
