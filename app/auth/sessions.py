@@ -12,11 +12,11 @@ from app.auth import repository
 from app.auth.blocklist import note_ended
 from app.auth.deps import AuthKit
 from app.auth.errors import RefreshRefused, SessionGone, SessionNotFound
-from app.auth.models import KnownDevice, Session
+from app.auth.models import Session
 from app.auth.utils import RefreshClaims, SessionFacts
 from app.core.caller import Caller, confirm
 from app.core.client import Client
-from app.core.crypto import digest, keyed_digest, new_id, random_id, random_secret
+from app.core.crypto import digest, keyed_digest, new_id, random_secret
 from app.core.errors import TokenInvalid, Unauthenticated
 from app.core.ports import Account, Rotated, Rotation, Rotations
 from app.mail import service as mail
@@ -57,10 +57,7 @@ async def open_session(
     await repository.add_session(db, session)
     if device is None:
         device = random_secret()
-        known = KnownDevice(
-            id=random_id(), user_id=account.id, digest=digest(device), created_at=now, expires_at=now + DEVICE_LIFE
-        )
-        await repository.add_device(db, known)
+        await repository.add_device(db, account.id, digest(device), now, now + DEVICE_LIFE)
     return _pair(kit, account, session, now, device)
 
 
