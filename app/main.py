@@ -1,6 +1,6 @@
 """The application: `uvicorn app.main:app`, or `create_app(settings)`.
 
-The way of a request: Envelope -> FastLane -> CORS -> FastLane -> Guard -> Slashes (`app/core/`) -> route -> service ->
+The way of a request: Envelope -> FastLane -> CORS -> Guard -> FastLane -> Slashes (`app/core/`) -> route -> service ->
 repository.
 """
 
@@ -24,7 +24,7 @@ from app.core.caller import PUBLIC
 from app.core.clock import Clock, system_clock
 from app.core.deps import ServerOf
 from app.core.docs import install_docs
-from app.core.edge import Envelope, Guard, Slashes
+from app.core.edge import Envelope, Guard, Slashes, on_crash
 from app.core.fastlane import LANES, OUTER_LANES, FastLane
 from app.core.logs import configure_logging
 from app.core.problems import document_problems, install_handlers
@@ -74,6 +74,7 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> FastAPI:
         generate_unique_id_function=_operation_id,
     )
     install_handlers(app)
+    app.add_exception_handler(Exception, on_crash)
     document_problems(app)
     app.include_router(server.router)
     app.add_api_route("/", _root, include_in_schema=False, dependencies=[PUBLIC])
@@ -110,9 +111,9 @@ class Application(FastAPI):
             path for context in iter_route_contexts(self.routes) if (path := context.path or "").endswith("/") and path != "/"
         )
         self.add_middleware(Slashes, with_slash=slashed)
-        self.add_middleware(Guard, problem_of=problem_of, max_body=MAX_BODY_BYTES)
+        lanes = FastLane(self._edge, lanes=LANES.of(parts), problem_of=problem_of)
         with_cors = CORSMiddleware(
-            FastLane(self._edge, lanes=LANES.of(parts), problem_of=problem_of),
+            Guard(lanes, problem_of=problem_of, max_body=MAX_BODY_BYTES),
             allow_origins=list(settings.CORS_ORIGINS),
             allow_credentials=True,
             allow_methods=["GET", "POST", "PUT", "DELETE"],
@@ -120,8 +121,8 @@ class Application(FastAPI):
             expose_headers=["Retry-After", "X-Request-ID"],
             max_age=600,
         )
-        lanes = FastLane(with_cors, lanes=OUTER_LANES.of(parts), problem_of=problem_of)
-        self._edge = Envelope(lanes, trusted=settings.TRUSTED_PROXIES, https=settings.is_https)
+        outer_lanes = FastLane(with_cors, lanes=OUTER_LANES.of(parts), problem_of=problem_of)
+        self._edge = Envelope(outer_lanes, trusted=settings.TRUSTED_PROXIES, https=settings.is_https)
 
 
 def _operation_id(route: APIRoute) -> str:

@@ -4,16 +4,12 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.audit import repository
 from app.audit.facts import Fact
-from app.audit.models import AuditEvent
 from app.core.caller import Caller
 from app.core.client import Client
-from app.database import run
-
-RECORD: Any = insert(AuditEvent.__table__).inline()  # type: ignore[arg-type]  # declared as FromClause, it is a Table
 
 
 async def record(
@@ -28,9 +24,8 @@ async def record(
     **data: Any,
 ) -> None:
     """One row, in the caller's transaction: all or none. `data` holds what changed, never a secret or a whole address."""
-    await run(
+    await repository.add_event(
         db,
-        RECORD,
         {
             "at": now,
             "fact": fact,

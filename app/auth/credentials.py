@@ -1,6 +1,8 @@
 """Who a bearer token stands for: signature, then the row and Redis side by side, at every request."""
 
 import asyncio
+import contextlib
+import uuid
 from datetime import datetime
 
 import structlog
@@ -17,6 +19,8 @@ from app.core.ports import LiveSession, SessionChecks
 from app.database import Database
 
 log = structlog.get_logger()
+GATHER_SECONDS = 1.0
+MOST_AT_ONCE = 500
 
 
 class BearerCredentials:
@@ -27,7 +31,9 @@ class BearerCredentials:
         self._checks = checks
         self._blocklist = blocklist
         self._database = database
-        self._touching: dict[object, asyncio.Task[None]] = {}
+        self._used: dict[uuid.UUID, datetime] = {}
+        self._writing: asyncio.Task[None] | None = None
+        self._hurry = asyncio.Event()
 
     async def find(self, token: str | None, client: Client, now: datetime) -> Caller:
         """See `Credentials.find`."""
@@ -47,19 +53,33 @@ class BearerCredentials:
             raise TokenInvalid
 
     async def close(self) -> None:
-        """Wait for what is being written."""
-        await asyncio.gather(*self._touching.values(), return_exceptions=True)
+        """Write what is noted."""
+        self._hurry.set()
+        if self._writing is not None:
+            await asyncio.gather(self._writing, return_exceptions=True)
 
     def _touch(self, live: LiveSession, now: datetime) -> None:
-        # "Last used" is written at most every five minutes, beside the request and never in its way.
-        if now - live.used_at > USED_TO and live.id not in self._touching:
-            task = asyncio.create_task(self._write_use(live, now))
-            self._touching[live.id] = task
-            task.add_done_callback(lambda _: self._touching.pop(live.id, None))
+        # "Last used" is written at most every five minutes, beside the requests and never in their way: what is due within
+        # a moment in one statement.
+        if now - live.used_at > USED_TO and live.id not in self._used:
+            self._used[live.id] = now
+            if self._writing is None:
+                self._writing = asyncio.create_task(self._write_uses())
 
-    async def _write_use(self, live: LiveSession, now: datetime) -> None:
+    async def _write_uses(self) -> None:
         try:
-            async with self._database.write() as db:
-                await repository.touch_session(db, live.id, now, now - USED_TO)
-        except Exception as error:  # the next request will try again
-            log.info("sessions.use_not_written", error=type(error).__name__)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(GATHER_SECONDS):
+                    await self._hurry.wait()
+            while self._used:
+                used = dict(list(self._used.items())[:MOST_AT_ONCE])
+                try:
+                    async with self._database.write() as db:
+                        now = max(used.values())
+                        await repository.touch_sessions(db, list(used), now, now - USED_TO)
+                except Exception as error:  # the next request of each will try again
+                    log.info("sessions.use_not_written", error=type(error).__name__)
+                for session_id in used:
+                    del self._used[session_id]
+        finally:
+            self._writing = None

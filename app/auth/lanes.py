@@ -1,27 +1,35 @@
-"""GET /auth/me, /auth/verify and the plain case of refresh, answered before routing by the same services as everything else."""
+"""GET /auth/me, /auth/verify, login and refresh, answered before routing by the same services as by their routes."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime
+from typing import Any
 from urllib.parse import parse_qsl
 
+from fastapi.exceptions import RequestValidationError
 from fastapi.security.utils import get_authorization_scheme_param
 from pydantic import TypeAdapter, ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import Receive, Scope
 
+from app.auth.cookies import device_cookie, set_device_cookie
 from app.auth.deps import AuthKit
-from app.auth.schemas import RefreshIn, TokensOut
+from app.auth.login_body import read_login
+from app.auth.schemas import LoginOut, RefreshIn, TokensOut
+from app.auth.service import log_in
 from app.auth.sessions import refresh_plainly
 from app.core.caller import CREDENTIALS, Caller, refuse
 from app.core.client import CLIENT
+from app.core.errors import Unavailable, UnsupportedMediaType
 from app.core.fastlane import LANES, OUTER_LANES, Answer, Lane
 from app.core.limits import count_once
 from app.core.ports import Account, Rotations
 from app.core.server import Server
 
-ME, VERIFY, REFRESH = "/auth/me", "/auth/verify", "/auth/refresh"
+ME, VERIFY, LOGIN, REFRESH = "/auth/me", "/auth/verify", "/auth/login", "/auth/refresh"
 FOR_ENVOY = "/auth/verify/envoy"  # its ext_authz takes 200 for a yes, and no other 2xx
-BODY_SECONDS, MOST_BODY = 0.25, 8192
+BODY_SECONDS, MOST_BODY, REFUSAL_SECONDS = 0.25, 8192, 3.0
 VARY = (b"vary", b"Origin")
 IDENTITY = {
     "X-Auth-User": "The account's id",
@@ -34,7 +42,7 @@ ACCOUNT = TypeAdapter(Account)  # the fields of UserOut, which a test compares: 
 
 
 def install_lanes(server: Server) -> None:
-    """Take GET /auth/me, any method on /auth/verify and below it, and refresh where rotations can share a commit."""
+    """Take GET /auth/me, any method on /auth/verify and below it, login, and refresh where rotations can share a commit."""
     credentials, clock = CREDENTIALS.one(server.parts), server.clock
 
     async def me(scope: Scope, _receive: Receive) -> Answer:
@@ -44,7 +52,9 @@ def install_lanes(server: Server) -> None:
     async def verify(scope: Scope, _receive: Receive) -> Answer:
         now = clock()
         caller = await credentials.find(bearer_token(scope), scope[CLIENT], now)
-        answer = await verified(server, caller, scope["query_string"], now)
+        query: bytes = scope["query_string"]
+        verifying = verified(server, caller, query, now)
+        answer = await (_in_time(verifying) if query else verifying)
         if scope["path"].startswith(FOR_ENVOY):
             answer.status = 200
             answer.headers.append((b"content-length", b"0"))
@@ -56,12 +66,35 @@ def install_lanes(server: Server) -> None:
     server.plug(OUTER_LANES, Lane(VERIFY, verify, _is_no_page_or_preflight, below=True, always=(VARY,)))
     server.plug(LANES, Lane(ME, me, _is_get))
     server.plug(LANES, Lane(VERIFY, verify, below=True))
+    server.plug(LANES, Lane(LOGIN, _login_lane(server), _is_post))
     if server.rotations is not None:
-        refresh = _refresh_lane(server, server.kit(AuthKit), server.rotations)
+        refresh = _refresh_lane(server, server.rotations)
         server.plug(OUTER_LANES, Lane(REFRESH, refresh, _is_plain_json, always=(VARY,)))
 
 
-def _refresh_lane(server: Server, kit: AuthKit, rotations: Rotations) -> Callable[[Scope, Receive], Awaitable[Answer | None]]:
+async def _in_time(verifying: Coroutine[Any, Any, Answer]) -> Answer:
+    # A refusal is recorded through the pool, and in front of `Guard` there is no other deadline. As there, a task that waits
+    # for a stuck database may not end when it is cancelled.
+    task = asyncio.ensure_future(verifying)
+    await asyncio.wait({task}, timeout=REFUSAL_SECONDS)
+    if task.done():
+        return task.result()
+    lingering.add(task)
+    task.add_done_callback(_lingered)
+    task.cancel()
+    raise Unavailable
+
+
+lingering: set[asyncio.Task[Answer]] = set()
+
+
+def _lingered(task: asyncio.Task[Answer]) -> None:
+    lingering.discard(task)
+    if not task.cancelled():
+        task.exception()
+
+
+def _refresh_lane(server: Server, rotations: Rotations) -> Callable[[Scope, Receive], Awaitable[Answer | None]]:
     async def refresh(scope: Scope, receive: Receive) -> Answer | None:
         body = await _small_body(receive)
         if body is None:
@@ -71,10 +104,33 @@ def _refresh_lane(server: Server, kit: AuthKit, rotations: Rotations) -> Callabl
         except ValidationError:
             return None  # the route says what is wrong
         await count_once(server, scope, "refresh")
+        kit = server.kit(AuthKit)
         pair = await refresh_plainly(rotations, kit, asked.refresh_token, scope[CLIENT], server.clock())
         return _json(TokensOut.model_validate(pair, from_attributes=True).model_dump_json().encode()) if pair else None
 
     return refresh
+
+
+def _login_lane(server: Server) -> Callable[[Scope, Receive], Awaitable[Response | None]]:
+    cookie = device_cookie(server)
+
+    async def login(scope: Scope, receive: Receive) -> Response | None:
+        request = Request(scope, receive)
+        try:
+            asked = await read_login(request)
+        except (RequestValidationError, UnsupportedMediaType):
+            return None  # the route says what is wrong
+        await count_once(server, scope, "login")
+        device = asked.device or request.cookies.get(cookie)
+        kit = server.kit(AuthKit)
+        pair = await log_in(server.database, kit, asked.identifier, asked.password, device, scope[CLIENT], server.clock())
+        body = LoginOut.model_validate(pair, from_attributes=True).model_dump_json()
+        response = Response(body, media_type="application/json")
+        if pair.device is not None:
+            set_device_cookie(response, server, pair.device)
+        return response
+
+    return login
 
 
 async def _small_body(receive: Receive) -> bytes | None:
@@ -90,6 +146,11 @@ async def _small_body(receive: Receive) -> bytes | None:
 
 def _json(body: bytes) -> Answer:
     return Answer(200, [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))], body)
+
+
+def _is_post(scope: Scope) -> bool:
+    method: str = scope["method"]
+    return method == "POST"
 
 
 def _is_get(scope: Scope) -> bool:

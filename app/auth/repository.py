@@ -102,9 +102,10 @@ async def list_alive(db: AsyncSession, user_id: uuid.UUID, now: datetime) -> lis
     return list((await db.scalars(alive.order_by(Session.created_at.desc(), Session.id))).all())
 
 
-async def touch_session(db: AsyncSession, session_id: uuid.UUID, now: datetime, older_than: datetime) -> None:
-    """Remember that the session was used, to five minutes."""
-    await db.execute(update(Session).where(Session.id == session_id, Session.used_at < older_than).values(used_at=now))
+async def touch_sessions(db: AsyncSession, session_ids: list[uuid.UUID], now: datetime, older_than: datetime) -> None:
+    """Remember that these sessions were used, to five minutes; of those that somebody holds, some other time."""
+    due = select(Session.id).where(Session.id.in_(session_ids), Session.used_at < older_than).with_for_update(skip_locked=True)
+    await db.execute(update(Session).where(Session.id.in_(due)).values(used_at=now).execution_options(synchronize_session=False))
 
 
 async def add_device(db: AsyncSession, user_id: uuid.UUID, digest: bytes, now: datetime, expires_at: datetime) -> None:

@@ -81,6 +81,8 @@ def _forwarded(peer: str, headers: list[bytes], trusted: Sequence[Network]) -> s
 
 def _parse_hop(text: str) -> str | None:
     host = text[1:].partition("]")[0] if text.startswith("[") else text
+    if "%" in host:  # a zone (RFC 4007) means something on one machine only, and may be any text
+        return None
     if host.count(":") == 1:
         host = host.partition(":")[0]
     try:

@@ -1,7 +1,7 @@
 """The edge, as plain ASGI: what happens to every request before routing and to every answer after it.
 
-From the outside in: `Envelope` (request id, client address, security headers, access log), the fast lanes (`fastlane.py`), CORS,
-`Guard` (deadline, readiness, the last catch), `Slashes`.
+From the outside in: `Envelope` (request id, client address, security headers, access log), fast lanes (`fastlane.py`), CORS,
+`Guard` (deadline, readiness, the last catch), more fast lanes, `Slashes`.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import structlog
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -131,7 +132,9 @@ class Guard:
             await answer.replace(problem(Unavailable()), scope, receive)
         elif body.too_large:
             await answer.replace(problem(BodyTooLarge()), scope, receive)
-        elif (error := task.exception()) is not None:
+        elif (error := task.exception()) is not None and not answer.ended:  # else it was answered by `on_crash`
+            if answer.started:
+                raise ConnectionAbortedError("the answer had begun and can't be finished") from error
             await answer.replace(last_catch(error, scope), scope, receive)
 
     def _let_go(self, task: "asyncio.Task[None]") -> None:
@@ -175,6 +178,7 @@ class _Answer:
     def __init__(self, send: Send) -> None:
         self._send = send
         self.started = False
+        self.ended = False
         self.closed = False
         self.closed_by: _Body | None = None
 
@@ -182,6 +186,7 @@ class _Answer:
         if self.closed or (self.closed_by is not None and self.closed_by.too_large):
             return
         self.started = True
+        self.ended = message["type"] == "http.response.body" and not message.get("more_body")
         await self._send(message)
 
     async def replace(self, response: Response, scope: Scope, receive: Receive) -> None:
@@ -205,6 +210,11 @@ def last_catch(error: BaseException, scope: Scope) -> Response:
         at=frames(error),
     )
     return crashed(request_id)
+
+
+async def on_crash(request: Request, error: Exception) -> Response:
+    """Where the framework itself answers what nobody caught."""
+    return last_catch(error, request.scope)
 
 
 def frames(error: BaseException) -> list[str]:

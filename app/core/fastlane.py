@@ -36,14 +36,14 @@ class Lane:
     """
 
     path: str
-    answer: Callable[[Scope, Receive], Awaitable[Answer | None]]
+    answer: Callable[[Scope, Receive], Awaitable[Answer | Response | None]]
     takes: Callable[[Scope], bool] = lambda _: True
     below: bool = False
     always: tuple[tuple[bytes, bytes], ...] = ()
 
 
 OUTER_LANES: Socket[Lane] = Socket("core.OUTER_LANES")  # in front of CORS: these see preflights, and add no CORS headers
-LANES: Socket[Lane] = Socket("core.LANES")  # behind it
+LANES: Socket[Lane] = Socket("core.LANES")  # behind it and under the deadline
 
 
 class FastLane:

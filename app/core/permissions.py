@@ -8,3 +8,6 @@ class Role(StrEnum):
 
     USER = "user"
     ADMIN = "admin"
+
+
+ROLES = {role.value: role for role in Role}

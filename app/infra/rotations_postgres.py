@@ -1,8 +1,9 @@
 """Refresh on PostgreSQL: the rotations that are asked for while a commit is under way share the next one."""
 
 import uuid
+from datetime import UTC
 
-from app.core.permissions import Role
+from app.core.permissions import ROLES
 from app.core.ports import Account, Rotated, Rotation
 from app.infra.postgres_batches import Line, PostgresBatches, Row, array, moment
 
@@ -56,8 +57,11 @@ class PostgresRotations(PostgresBatches[Rotation, Rotated | None]):
         return [rotated.get(each.session_id) if first[each.session_id] is each else None for each in batch]
 
 
-def _rotated(row: Row) -> Rotated:
+def _rotated(row: Row) -> Rotated | None:
     sid, generation, created_at, expires_at, amr, rotated_at, *account = row
-    user_id, username, email, role, verified, registered_at = account
-    who = Account(user_id, username, email, Role(role), verified, registered_at)
+    user_id, username, email, role_name, verified, registered_at = account
+    role = ROLES.get(role_name)
+    if role is None:
+        return None
+    who = Account(user_id, username, email, role, verified, registered_at.astimezone(UTC))
     return Rotated(sid, generation, rotated_at, created_at, expires_at, amr, who)

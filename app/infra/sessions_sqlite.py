@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy.engine import make_url
 
 from app.core.errors import Unavailable
-from app.core.permissions import Role
+from app.core.permissions import ROLES
 from app.core.ports import Account, LiveSession
 
 log = structlog.get_logger()
@@ -63,9 +63,12 @@ class SqliteSessionChecks:
         return self._connection
 
 
-def _live(session_id: uuid.UUID, row: tuple[Any, ...]) -> LiveSession:
-    used_at, user_id, username, email, role, verified, created_at = row
-    account = Account(uuid.UUID(user_id), username, email, Role(role), bool(verified), _moment(created_at))
+def _live(session_id: uuid.UUID, row: tuple[Any, ...]) -> LiveSession | None:
+    used_at, user_id, username, email, role_name, verified, created_at = row
+    role = ROLES.get(role_name)
+    if role is None:  # of a newer version, beside this one
+        return None
+    account = Account(uuid.UUID(user_id), username, email, role, bool(verified), _moment(created_at))
     return LiveSession(session_id, _moment(used_at), account)
 
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import dataclasses
+import re
 import uuid
+from collections.abc import Awaitable, Callable
 
 import pytest
 from fastapi import FastAPI
@@ -14,7 +16,7 @@ from app.core.fastlane import FastLane
 from app.core.ports import Account
 from app.core.server import Server
 from app.users.schemas import UserOut
-from tests.auth.scene import end_in_database, events, sid_of
+from tests.auth.scene import claims_of, end_in_database, events, sid_of
 from tests.support import api
 from tests.support.clock import TravellingClock
 
@@ -248,3 +250,113 @@ async def test_logout_with_requests_in_flight_is_the_end_of_them(client: AsyncCl
         assert after[4] == 401
         assert set(after[:4] + after[5:]) == {200 if path == "/auth/me" else 204}
         assert set(await asyncio.gather(*around)) <= {200, 204, 401}
+
+
+LOGINS: list[tuple[str, bytes]] = [
+    ("application/json", b'{"username": "NAME", "password": "PASSWORD"}'),
+    ("application/json; charset=utf-8", b'{"email": "NAME@example.com", "password": "PASSWORD"}'),
+    ("application/x-www-form-urlencoded", b"username=NAME&password=PASSWORD"),
+    ("application/json", b'{"username": "NAME", "password": "wrong"}'),
+    ("application/json", b'{"username": "nobody", "password": "PASSWORD"}'),
+    ("application/json", b'{"username": "NAME", "password": "PASSWORD", "admin": true}'),
+    ("application/json", b'{"username": "NAME"}'),
+    ("application/json", b"{"),
+    ("application/json", b""),
+    ("application/json", b"\xff\xfe"),
+    ("application/json", b'{"password": "' + b"x" * 70_000 + b'"}'),
+    ("application/x-www-form-urlencoded", b"username=NAME&password=%zz&device=%00"),
+    ("text/plain", b'{"username": "NAME", "password": "PASSWORD"}'),
+    ("", b'{"username": "NAME", "password": "PASSWORD"}'),
+]
+REFRESHES: list[tuple[str, bytes]] = [
+    ("application/json", b'{"refresh_token": "TOKEN"}'),
+    ("application/json; charset=utf-8", b'{"refresh_token": "TOKEN"}'),
+    ("application/json", b' {"refresh_token" : "TOKEN" } '),
+    ("application/json", b'{"refresh_token": "TOKENx"}'),
+    ("application/json", b'{"refresh_token": "a.b.c"}'),
+    ("application/json", b'{"refresh_token": 5}'),
+    ("application/json", b'{"refresh_token": "TOKEN", "more": 1}'),
+    ("application/json", b'{"refresh_token": "' + b"a" * 9000 + b'"}'),
+    ("application/json", b"[]"),
+    ("application/json", b""),
+    ("application/json", b"x" * 70_000),
+    ("text/plain", b'{"refresh_token": "TOKEN"}'),
+]
+
+
+def form_of(answer: Response) -> tuple[int, dict[str, str], object]:
+    """What an answer looks like: secrets and their lengths aside."""
+    status, headers, _ = shown(answer)
+    headers = {name: re.sub(r"=[A-Za-z0-9_-]{43};", "=…;", value) for name, value in headers.items() if name != "content-length"}
+    body = answer.json()
+    secret = {"access_token", "refresh_token", "device"}
+    return status, headers, {name: "…" if name in secret else value for name, value in body.items()}
+
+
+async def in_both_ways(monkeypatch: pytest.MonkeyPatch, ask: Callable[[], Awaitable[Response]]) -> tuple[Response, Response]:
+    """The answer of the lane, and of the route."""
+    by_lane = await ask()
+    with monkeypatch.context() as patch:
+        patch.setattr(FastLane, "_lane", lambda *_: None)
+        return by_lane, await ask()
+
+
+@pytest.mark.asvs("V2.2.1", "V6.3.8")
+@pytest.mark.parametrize("number", range(len(LOGINS)))
+async def test_login_is_the_same_before_routing_and_by_its_route(
+    client: AsyncClient, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    account = await api.register(client)
+    media_type, body = LOGINS[number]
+    body = body.replace(b"NAME", account["username"].encode()).replace(b"PASSWORD", api.PASSWORD.encode())
+
+    async def ask() -> Response:
+        client.cookies.clear()
+        return await client.post("/auth/login", content=body, headers={"Content-Type": media_type} if media_type else {})
+
+    by_lane, by_route = await in_both_ways(monkeypatch, ask)
+    assert form_of(by_lane) == form_of(by_route)
+    assert by_lane.status_code == {0: 200, 1: 200, 2: 200, 3: 401, 4: 401, 10: 413, 12: 415, 13: 415}.get(
+        number, by_route.status_code
+    )
+
+
+@pytest.mark.parametrize("number", range(len(REFRESHES)))
+async def test_refresh_is_the_same_before_routing_and_by_its_route(
+    client: AsyncClient, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    media_type, body = REFRESHES[number]
+
+    async def ask() -> Response:
+        user = await api.new_user(client)
+        client.cookies.clear()
+        sent = body.replace(b"TOKEN", user.tokens["refresh_token"].encode())
+        return await client.post("/auth/refresh", content=sent, headers={"Content-Type": media_type})
+
+    by_lane, by_route = await in_both_ways(monkeypatch, ask)
+    assert form_of(by_lane) == form_of(by_route)
+    assert by_lane.status_code == {0: 200, 1: 200, 2: 200, 3: 401, 4: 401, 10: 413, 11: 415}.get(number, 422)
+
+
+@pytest.mark.asvs("V2.4.1", "V6.3.1")
+@pytest.mark.env(RATE_LIMIT_ENABLED="true", RATE_LIMIT_LOGIN="4/minute", RATE_LIMIT_REFRESH="4/minute")
+async def test_a_request_is_counted_once_whichever_way_it_goes(client: AsyncClient) -> None:
+    """Refresh by a spent token goes through its lane and its route."""
+    user = await api.new_user(client)
+    spent = {"refresh_token": user.tokens["refresh_token"]}
+    answers = [await client.post("/auth/refresh", json=spent) for _ in range(5)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 200, 429]
+    name = {"username": user.username, "password": user.password}
+    logins = [await client.post("/auth/login", json=name) for _ in range(4)]
+    assert [answer.status_code for answer in logins] == [200, 200, 200, 429]  # one more was the user's first
+
+
+async def test_refresh_of_many_sessions_at_once_gives_each_its_own(client: AsyncClient) -> None:
+    users = [await api.new_user(client) for _ in range(6)]
+    tokens = [user.tokens["refresh_token"] for user in users]
+    answers = await asyncio.gather(*(client.post("/auth/refresh", json={"refresh_token": token}) for token in tokens * 2))
+    assert [answer.status_code for answer in answers] == [200] * 12
+    for user, first, again in zip(users, answers[:6], answers[6:], strict=True):
+        assert claims_of(first.json()["refresh_token"])["sub"] == user.id
+        assert first.json()["refresh_token"] == again.json()["refresh_token"]  # one successor, however it was asked for
+        assert claims_of(first.json()["refresh_token"])["gen"] == 1
