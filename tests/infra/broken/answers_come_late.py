@@ -1,0 +1,22 @@
+"""Not broken: a database some milliseconds away, so that many questions wait while each statement is under way."""
+
+import asyncio
+from typing import Any
+
+from app.infra import sessions_postgres
+from tests.faults.launching import launch, put
+
+AWAY_SECONDS = 0.01
+select = sessions_postgres.Line.select
+
+
+async def _select(self: sessions_postgres.Line, *parameters: bytes) -> list[Any]:
+    rows = await select(self, *parameters)
+    await asyncio.sleep(AWAY_SECONDS)
+    return rows
+
+
+put(sessions_postgres.Line, "select", _select)
+
+if __name__ == "__main__":
+    launch()
