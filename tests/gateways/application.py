@@ -38,7 +38,14 @@ class Application:
         self.arrived: list[Arrived] = []
         self.answer: tuple[int, dict[str, str]] | None = None
         config = uvicorn.Config(
-            self._serve, host="127.0.0.1", port=port, interface="asgi3", lifespan="off", log_config=None, ws="none", proxy_headers=False
+            self._serve,
+            host="127.0.0.1",
+            port=port,
+            interface="asgi3",
+            lifespan="off",
+            log_config=None,
+            ws="none",
+            proxy_headers=False,
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, daemon=True)

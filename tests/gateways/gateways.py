@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +47,8 @@ class Gateway:
             assert process.poll() is None, (folder / "log").read_text()
             yield
         finally:
-            os.killpg(process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait(START_SECONDS)
 
 
@@ -56,14 +57,18 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def changed(example: str, ports: Ports, listen: tuple[str, str], address: str = "127.0.0.1:") -> str:
-    """An example's text with the test's addresses; each must be in it, once."""
+def changed(example: str, *changes: tuple[str, str]) -> str:
+    """An example's text with the test's addresses; each must be in it."""
     text = (EXAMPLES / example).read_text()
-    upstreams = [(f"{address}8000", f"{address}{ports.authkeep}"), (f"{address}9000", f"{address}{ports.application}")]
-    for before, after in [listen, *upstreams]:
-        assert text.count(before) == 1, f"{example}: {before}"
+    for before, after in changes:
+        assert before in text, f"{example}: {before}"
         text = text.replace(before, after)
     return text
+
+
+def addresses(ports: Ports, before: str = "127.0.0.1:") -> list[tuple[str, str]]:
+    """Of Authkeep and of the application, as the examples have them."""
+    return [(f"{before}8000", f"{before}{ports.authkeep}"), (f"{before}9000", f"{before}{ports.application}")]
 
 
 NGINX_MAIN = """
@@ -86,7 +91,7 @@ http {{
 
 
 def write_nginx(folder: Path, ports: Ports) -> list[str]:
-    text = changed("nginx/authkeep.conf", ports, ("listen 443 ssl;", f"listen 127.0.0.1:{ports.gateway};"))
+    text = changed("nginx/authkeep.conf", ("listen 443 ssl;", f"listen 127.0.0.1:{ports.gateway};"), *addresses(ports))
     lines = [line for line in text.splitlines() if not line.strip().startswith("ssl_")]
     (folder / "authkeep.conf").write_text("\n".join(lines))
     user = "user root;" if os.getuid() == 0 else ""  # else its workers may not write where pytest lets only us
@@ -95,20 +100,22 @@ def write_nginx(folder: Path, ports: Ports) -> list[str]:
 
 
 def write_caddy(folder: Path, ports: Ports) -> list[str]:
-    text = changed("caddy/Caddyfile", ports, ("app.example.org {", f"http://app.example.org:{ports.gateway} {{"))
+    text = changed("caddy/Caddyfile", ("app.example.org {", f"http://app.example.org:{ports.gateway} {{"), *addresses(ports))
     (folder / "Caddyfile").write_text("{\n\tadmin off\n}\n" + text)
     return ["run", "--config", "Caddyfile", "--adapter", "caddyfile"]
 
 
 def write_envoy(folder: Path, ports: Ports) -> list[str]:
     listen = ("address: 0.0.0.0, port_value: 8443", f"address: 127.0.0.1, port_value: {ports.gateway}")
-    text = changed("envoy/envoy.yaml", ports, listen, "address: 127.0.0.1, port_value: ")
+    text = changed("envoy/envoy.yaml", listen, *addresses(ports, "address: 127.0.0.1, port_value: "))
     (folder / "envoy.yaml").write_text(text)
     return ["-c", "envoy.yaml", "--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warning"]
 
 
 def write_traefik(folder: Path, ports: Ports) -> list[str]:
-    text = changed("traefik/traefik.yaml", ports, ('address: ":443"', f'address: "127.0.0.1:{ports.gateway}"'))
+    static = changed("traefik/traefik.yaml", ('address: ":443"', f'address: "127.0.0.1:{ports.gateway}"'), ("tls: {}", ""))
+    (folder / "traefik.yaml").write_text(static)
+    (folder / "dynamic.yaml").write_text(changed("traefik/dynamic.yaml", *addresses(ports)))
     return ["--configFile=traefik.yaml"]
 
 
