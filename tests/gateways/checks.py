@@ -148,7 +148,7 @@ class Protects:
 
     def test_a_body_goes_to_the_application_and_not_to_the_check(self, scene: Scene, liar: Application) -> None:
         body = b"0123456789" * 20_000
-        liar.answer = self.passes, {}
+        liar.answer = self.yes, {}
         for sent in (body, [body[:100], body[100:]]):
             reply = scene.ask("/orders", scene.user.bearer, ("Cookie", "a=b"), method="POST", body=sent)
             assert reply.arrived is not None
@@ -191,4 +191,4 @@ class Protects:
 
         wait_until(is_told, "a line of the access log with the address")  # written after the answer
 
-    passes = 204  # what the check says when it says yes
+    yes = 204  # what the check says to let a request pass

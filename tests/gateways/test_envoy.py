@@ -8,4 +8,4 @@ needs(ENVOY)
 
 
 class TestEnvoy(Protects):
-    pass
+    yes = 200
