@@ -33,11 +33,13 @@ class Gateway:
     program: str
     write: Callable[[Path, Ports], list[str]]
 
+    def find(self) -> str | None:
+        """The program; Debian keeps nginx where only root's PATH leads."""
+        return shutil.which(self.program, path=f"{os.environ['PATH']}:/usr/sbin")
+
     @contextmanager
     def running(self, folder: Path, ports: Ports) -> Iterator[None]:
-        program = shutil.which(self.program)
-        assert program is not None, f"{self.program} is not installed"
-        command = [program, *self.write(folder, ports)]
+        command = [self.find() or self.program, *self.write(folder, ports)]
         env = {"PATH": os.environ["PATH"], "HOME": str(folder)}
         with (folder / "log").open("ab") as log:
             process = subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log, start_new_session=True)
@@ -124,7 +126,7 @@ NGINX = Gateway("nginx", "nginx", write_nginx)
 
 def needs(gateway: Gateway) -> None:
     """Skip the whole file where the program is not installed."""
-    if shutil.which(gateway.program) is None:
+    if gateway.find() is None:
         pytest.skip(f"{gateway.program} is not installed", allow_module_level=True)
 
 
