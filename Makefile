@@ -70,7 +70,7 @@ lock: dev
 
 # Programs that some tests use; without them those tests are skipped, which CI does not accept.
 ci-deps:
-	@command -v chromium >/dev/null && command -v curl >/dev/null || { $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends chromium curl; }
+	@command -v chromium >/dev/null && command -v curl >/dev/null && command -v nginx >/dev/null || { $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends chromium curl nginx; }
 
 clean:
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,60 @@
+"""What Authkeep's answer means: somebody, nobody, or nothing that can be trusted."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+import httpx2
+from fastapi import HTTPException
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """The caller, as Authkeep knows the account now (or knew it up to `cache_seconds` ago)."""
+
+    id: UUID
+    username: str
+    roles: frozenset[str]
+    session_id: UUID
+
+
+def not_signed_in(challenge: str = 'Bearer error="invalid_token"') -> HTTPException:
+    return HTTPException(401, "Sign in first.", {"WWW-Authenticate": challenge})
+
+
+def forbidden() -> HTTPException:
+    return HTTPException(403, "This needs a role that you do not have.")
+
+
+def unavailable() -> HTTPException:
+    return HTTPException(503, "Nobody can be signed in right now. Try again.", {"Retry-After": "1"})
+
+
+def user_of(headers: httpx2.Headers) -> User:
+    """The identity in a 204.
+
+    Raises:
+        ValueError: a header is missing, is there twice, or can't be Authkeep's.
+    """
+    roles = frozenset(_only(headers, "X-Auth-Roles").split(","))
+    if "" in roles:
+        raise ValueError("an empty role")
+    return User(
+        id=_uuid(_only(headers, "X-Auth-User")),
+        username=_only(headers, "X-Auth-Username"),
+        roles=roles,
+        session_id=_uuid(_only(headers, "X-Auth-Session")),
+    )
+
+
+def _only(headers: httpx2.Headers, name: str) -> str:
+    values = headers.get_list(name)
+    if len(values) != 1 or not values[0] or not values[0].isprintable():
+        raise ValueError(f"{name}: wanted one value")
+    return values[0]
+
+
+def _uuid(text: str) -> UUID:
+    found = UUID(text)
+    if str(found) != text:
+        raise ValueError("a UUID in another spelling")
+    return found
