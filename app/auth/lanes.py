@@ -13,11 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope
 
+from app.auth import service
 from app.auth.cookies import device_cookie, set_device_cookie
 from app.auth.deps import AuthKit
 from app.auth.login_body import read_login
 from app.auth.schemas import LoginOut, RefreshIn, TokensOut
-from app.auth.service import log_in
 from app.auth.sessions import refresh_plainly
 from app.core.caller import CREDENTIALS, Caller, refuse
 from app.core.client import CLIENT
@@ -123,7 +123,7 @@ def _login_lane(server: Server) -> Callable[[Scope, Receive], Awaitable[Response
         await count_once(server, scope, "login")
         device = asked.device or request.cookies.get(cookie)
         kit = server.kit(AuthKit)
-        pair = await log_in(server.database, kit, asked.identifier, asked.password, device, scope[CLIENT], server.clock())
+        pair = await service.log_in(server.database, kit, asked.identifier, asked.password, device, scope[CLIENT], server.clock())
         body = LoginOut.model_validate(pair, from_attributes=True).model_dump_json()
         response = Response(body, media_type="application/json")
         if pair.device is not None:

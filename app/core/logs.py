@@ -5,6 +5,7 @@ import contextlib
 import json as json_format
 import logging
 import logging.config
+import os
 import sys
 from collections.abc import MutableMapping
 from typing import Any, TextIO
@@ -13,6 +14,7 @@ import structlog
 
 from app.core.clock import system_clock
 
+NEWLINE = ord("\n")
 _quoted = json_format.JSONEncoder().encode
 
 
@@ -28,13 +30,19 @@ class AccessLog:
     def __init__(self) -> None:
         self._log = structlog.get_logger(self.NAME)
         self._stream: TextIO | None = None
+        self._file: int | None = None
         self._wanted = True
         self._lines: list[str] = []
+        self._end_of_cut = ""  # what the next line must begin with, so that half a line before it stays by itself
 
     def configure(self, level: str, stream: TextIO | None) -> None:
         """From which level on lines are wanted; and the stream for JSON, None for lines that people read."""
         self._wanted = logging.getLevelNamesMapping()[level] <= logging.INFO
         self._stream = stream
+        self._file = None
+        if stream is not None:
+            with contextlib.suppress(OSError, ValueError):  # a stream in memory
+                self._file = stream.fileno()
 
     def write(self, method: str, path: str, status: int, ms: float, address: str, request_id: str) -> None:
         """An answer was sent. Does not raise."""
@@ -55,9 +63,24 @@ class AccessLog:
 
     def _flush(self) -> None:
         lines, self._lines = self._lines, []
-        with contextlib.suppress(OSError, ValueError):  # no line is worth an answer
-            if self._stream is not None:
-                self._stream.write("".join(lines))
+        if self._stream is None:
+            return
+        # Past the stream's own buffer: what a full disk would not take stays in there, and comes out in front of a later line.
+        data = (self._end_of_cut + "".join(lines)).encode()
+        written = 0
+        try:
+            while written < len(data):
+                written += self._put(data[written:])
+        except (OSError, ValueError):  # no line is worth an answer
+            pass
+        if written:
+            self._end_of_cut = "" if data[written - 1] == NEWLINE else "\n"
+
+    def _put(self, data: bytes) -> int:
+        if self._file is not None:
+            return os.write(self._file, data)
+        self._stream.write(data.decode())  # type: ignore[union-attr]  # it is there, or nothing would be written
+        return len(data)
 
 
 ACCESS = AccessLog()

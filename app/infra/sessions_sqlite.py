@@ -37,7 +37,7 @@ class SqliteSessionChecks:
             try:
                 row = self._open().execute(FIND_LIVE, parameters).fetchone()
             except sqlite3.Error as error:
-                log.warning("sessions.unanswered", error=type(error).__name__)
+                log.warning("database.batch_unanswered", error=type(error).__name__)
                 await self.close()
                 await asyncio.sleep(PAUSE_SECONDS)
             else:

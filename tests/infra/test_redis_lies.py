@@ -107,7 +107,7 @@ async def wrongly_answered(kind: type[RedisAsks], plan: Plan) -> list[str]:
 class WrongTurn(RedisAsks):
     """The control: an answer is taken for that of the newest question."""
 
-    def _answered(self, values: list[bytes | None]) -> None:
+    def _answered(self, values: object) -> None:
         self._sent.rotate(1)
         super()._answered(values)
 

@@ -27,7 +27,7 @@ from tests.support.stacks import EMBEDDED, SERVICES, Stack
 pytestmark = pytest.mark.faults
 BROKEN = Path(__file__).parent / "broken"
 CHANGERS = 4
-REVOCATIONS = 200
+REVOCATIONS = 60
 ASKED_AFTERWARDS = 8  # on each replica, after each change
 PATIENCE_SECONDS = 60.0
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from joserfc import jwt
+from joserfc import jws
 
 from app.auth import utils
 from app.auth.utils import SessionFacts, Tokens
@@ -43,13 +43,13 @@ def tokens() -> Tokens:
 def verified(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
     """The tokens whose signatures were computed since the last call."""
     seen: list[str] = []
-    real = jwt.decode
+    real = jws.deserialize_compact
 
-    def noting(token: str, *given: Any, **more: Any) -> Any:
-        seen.append(token)
+    def noting(token: bytes, *given: Any, **more: Any) -> Any:
+        seen.append(token.decode())
         return real(token, *given, **more)
 
-    monkeypatch.setattr(jwt, "decode", noting)
+    monkeypatch.setattr(jws, "deserialize_compact", noting)
 
     def since() -> list[str]:
         found = list(seen)

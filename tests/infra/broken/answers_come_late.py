@@ -3,20 +3,20 @@
 import asyncio
 from typing import Any
 
-from app.infra import sessions_postgres
+from app.infra import postgres_batches
 from tests.faults.launching import launch, put
 
 AWAY_SECONDS = 0.01
-select = sessions_postgres.Line.select
+select = postgres_batches.Line.select
 
 
-async def _select(self: sessions_postgres.Line, *parameters: bytes) -> list[Any]:
+async def _select(self: postgres_batches.Line, *parameters: bytes) -> list[Any]:
     rows = await select(self, *parameters)
     await asyncio.sleep(AWAY_SECONDS)
     return rows
 
 
-put(sessions_postgres.Line, "select", _select)
+put(postgres_batches.Line, "select", _select)
 
 if __name__ == "__main__":
     launch()
