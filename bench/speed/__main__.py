@@ -27,7 +27,7 @@ def main() -> None:
 def measure(cases: Sequence[Case], sizes: Sizes) -> bool:
     """Run the cases; whether all of them could be measured."""
     rows: list[Row] = []
-    failed = False
+    failed, done = False, 0
     with Terminal(sum(case.alternations for case in cases) * sizes.rounds) as screen, Stand(sizes.users) as stand:
         for case in cases:
             started = time.monotonic()
@@ -41,6 +41,8 @@ def measure(cases: Sequence[Case], sizes: Sizes) -> bool:
                 screen.tell(f"{case.name}: {error}")
             else:
                 screen.tell(f"{case.name}: measured ({time.monotonic() - started:.0f} s)")
+            done += case.alternations * sizes.rounds
+            screen.reach(done)
     show(rows)
     return not failed
 

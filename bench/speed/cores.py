@@ -4,28 +4,38 @@ import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from statistics import mean
 
 import psutil
+
+MANY = 6  # with so many cores two workers can have one each, and the load more than one
 
 
 @dataclass(frozen=True, slots=True)
 class Cores:
     """Numbers of cores, as the kernel counts them."""
 
-    server: int
-    load: int
     usable: tuple[int, ...]
 
     @property
-    def apart(self) -> bool:
-        """Whether server and load have a core each."""
-        return self.server != self.load
+    def server(self) -> frozenset[int]:
+        """The server's own."""
+        return frozenset(self.usable[:1])
+
+    @property
+    def both(self) -> frozenset[int]:
+        """For what is measured on two cores."""
+        return frozenset(self.usable[:2])
+
+    @property
+    def load(self) -> frozenset[int]:
+        """Everybody else's: one, or four where there are many. The server's, if there is no other."""
+        return frozenset(self.usable[2:6] if len(self.usable) >= MANY else self.usable[1:2] or self.usable)
 
 
 def plan() -> Cores:
-    """The first usable core for the server, the second for everything else."""
-    usable = tuple(sorted(os.sched_getaffinity(0)))
-    return Cores(server=usable[0], load=usable[1 % len(usable)], usable=usable)
+    """Of the cores this process may use."""
+    return Cores(tuple(sorted(os.sched_getaffinity(0))))
 
 
 @contextmanager
@@ -50,10 +60,15 @@ class Busy:
         """Begin to look."""
         return cls(_looked())
 
-    def share(self, core: int) -> float:
-        """Between 0 and 1, since then."""
-        busy, total = (now - then for now, then in zip(_looked()[core], self.before[core], strict=True))
-        return round(busy / total, 3) if total else 0.0
+    def share(self, cores: Collection[int]) -> float:
+        """Between 0 and 1, since then, on average of these cores."""
+        after = _looked()
+        return round(mean(_share(self.before[core], after[core]) for core in cores), 3)
+
+
+def _share(before: tuple[float, float], after: tuple[float, float]) -> float:
+    busy, total = (now - then for now, then in zip(after, before, strict=True))
+    return busy / total if total else 0.0
 
 
 def _looked() -> list[tuple[float, float]]:

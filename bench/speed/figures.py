@@ -48,6 +48,7 @@ class Row:
     ratio: Spread | None = None
     goal: Goal | None = None
     note: str = ""
+    hashing: str = ""  # scheme and cost, beside every figure of a login
 
     @property
     def reached(self) -> bool | None:
@@ -79,6 +80,7 @@ def compared(
     called: str = "",
     goal: Goal | None = None,
     note: str = "",
+    hashing: str = "",
 ) -> Row:
     """The row of something measured beside its yardstick."""
     return Row(
@@ -90,6 +92,7 @@ def compared(
         ratio=Spread.of(ratios(rounds, name, yardstick, of)),
         goal=goal,
         note=note,
+        hashing=hashing,
     )
 
 
@@ -97,4 +100,4 @@ def row_of(stored: dict[str, Any]) -> Row:
     """A row as it was before it became JSON."""
     spreads = {name: Spread(**stored[name]) if stored[name] else None for name in ("measured", "against", "ratio")}
     goal = Goal(**stored["goal"]) if stored["goal"] else None
-    return Row(stored["what"], stored["unit"], yardstick=stored["yardstick"], goal=goal, note=stored["note"], **spreads)
+    return Row(**{**stored, **spreads, "goal": goal})

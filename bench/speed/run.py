@@ -94,6 +94,7 @@ class Bench:
             cores = self.stand.cores
             return {
                 "rate": round(run.rate, 1),
+                "each_ms": 1000 / run.rate,
                 "requests": run.requests,
                 "p50": run.p50,
                 "p90": run.p90,

@@ -31,6 +31,10 @@ class Terminal:
         """One round more is done."""
         self._progress.advance(self._task)
 
+    def reach(self, rounds: int) -> None:
+        """So many rounds are done or need no doing."""
+        self._progress.update(self._task, completed=rounds)
+
     def tell(self, line: str) -> None:
         """A line that stays."""
         self._progress.console.print(line, markup=False, highlight=False)

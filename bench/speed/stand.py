@@ -142,7 +142,7 @@ class Stand:
 
     def start(self, server: ServerProcess, cores: Collection[int] | None = None) -> None:
         """Start it where it belongs."""
-        with on(cores or {self.cores.server}):
+        with on(cores or self.cores.server):
             server.start()
 
     @staticmethod
@@ -158,7 +158,7 @@ class Stand:
         return folder
 
     def __enter__(self) -> "Stand":
-        self._ends.enter_context(on({self.cores.load}))  # so that all it starts runs there, unless told otherwise
+        self._ends.enter_context(on(self.cores.load))  # so that all it starts runs there, unless told otherwise
         return self
 
     def __exit__(self, *_: object) -> None:

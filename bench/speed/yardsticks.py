@@ -33,18 +33,15 @@ UPDATE = "UPDATE sessions SET generation = generation + 1, rotated_at = now() WH
 def run_yardstick(
     bench: Bench,
     name: str,
-    database_url: str = "",
-    ids: list[str] | None = None,
+    task: dict[str, Any],
     *,
     cores: Collection[int] | None = None,
     seconds: float | None = None,
-    **more: Any,
 ) -> Sample:
     """Run one on the server's core (or those named) and read what it found."""
-    task = {"url": database_url, "ids": ids or [], "seconds": seconds or bench.sizes.seconds, **more}
     file = bench.stand.new_folder() / "task.json"
-    file.write_text(json.dumps(task))
-    with on(cores or {bench.stand.cores.server}):
+    file.write_text(json.dumps({**task, "seconds": seconds or bench.sizes.seconds}))
+    with on(cores or bench.stand.cores.server):
         ended = subprocess.run(
             [sys.executable, "-m", "bench.speed.yardsticks", name, str(file)],
             cwd=ROOT,

@@ -47,7 +47,7 @@ def selects(bench: Bench) -> Part:
     ids = [seat.session.id.hex for seat in home.crowd.seats]
 
     def measure() -> Sample:
-        return run_yardstick(bench, SELECTS, home.env["DATABASE_URL"], ids)
+        return run_yardstick(bench, SELECTS, {"url": home.env["DATABASE_URL"], "ids": ids})
 
     return measure
 

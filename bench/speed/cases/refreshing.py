@@ -22,7 +22,7 @@ def refresh(bench: Bench) -> list[Row]:
         shown = home.crowd.access("refresh-route", "/me")
 
         def update() -> Sample:
-            return run_yardstick(bench, UPDATES, home.env["DATABASE_URL"], ids)
+            return run_yardstick(bench, UPDATES, {"url": home.env["DATABASE_URL"], "ids": ids})
 
         bench.warm_up("refresh", server.port, feed)
         bench.warm_up("refresh", route.port, shown)
