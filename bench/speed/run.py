@@ -8,7 +8,7 @@ from typing import Protocol
 from bench.speed.cores import Busy
 from bench.speed.figures import Round, Row, Sample
 from bench.speed.stand import Stand
-from bench.speed.wrk import Feed, UnmeasuredError, load
+from bench.speed.wrk import CONNECTIONS, Feed, UnmeasuredError, load
 
 MOST_WARM_UPS = 10
 Part = Callable[[], Sample]
@@ -39,7 +39,8 @@ class Sizes:
     memory_warm_up: int = 50_000
     scale_users: int = 1_000_000
     scale_small: int = 1_000
-    login_seconds: int = 10
+    login_seconds: float = 10
+    settle_seconds: float = 2  # until as many logins end as begin
     cost: int = 12
     smoke: bool = False
 
@@ -54,7 +55,8 @@ SMOKE = Sizes(
     memory_warm_up=500,
     scale_users=1_000,
     scale_small=100,
-    login_seconds=1,
+    login_seconds=0.5,
+    settle_seconds=0.3,
     cost=10,
     smoke=True,
 )
@@ -83,13 +85,15 @@ class Bench:
         self.said[name] = rounds
         return rounds
 
-    def loaded(self, port: int, feed: Feed, status: int = 200, seconds: int | None = None) -> Part:
+    def loaded(
+        self, port: int, feed: Feed, status: int = 200, *, seconds: int | None = None, connections: int = CONNECTIONS
+    ) -> Part:
         """A part: so many seconds of wrk, every answer of which must be good."""
 
         def measure() -> Sample:
             check_one(port, feed, status)
             busy = Busy.now()
-            run = load(port, feed, seconds or self.sizes.seconds)
+            run = load(port, feed, seconds or self.sizes.seconds, connections)
             run.check()
             cores = self.stand.cores
             return {
@@ -106,12 +110,14 @@ class Bench:
 
         return measure
 
-    def warm_up(self, name: str, port: int, feed: Feed) -> None:
-        """Until every line was used once, or it has taken long enough."""
+    def warm_up(self, name: str, port: int, feed: Feed, connections: int = CONNECTIONS) -> None:
+        """Until every line was used once, or it has taken long enough; a smoke run has no time for it."""
+        if self.sizes.smoke:
+            return
         self.screen.say(f"{name}: warming up")
         asked = 0
-        for _ in range(1 if self.sizes.smoke or not feed.repeats else MOST_WARM_UPS):
-            run = load(port, feed, 1)
+        for _ in range(1 if not feed.repeats or feed.kind == "json" else MOST_WARM_UPS):
+            run = load(port, feed, 1, connections)
             asked += run.requests
             if asked >= feed.count or run.refused or run.errors:
                 return

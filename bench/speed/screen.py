@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
-from bench.speed.figures import Goal, Row, Spread
+from bench.speed.figures import Row
+from bench.speed.words import beside, goal, middle, ratio
 
 WIDE = 150
 MARKS = {True: "[green]reached[/]", False: "[red]missed[/]", None: ""}
@@ -49,46 +50,8 @@ class Terminal:
 
 def show(rows: Sequence[Row]) -> None:
     """The table."""
-    table = Table("case", *(_right(name) for name in ("measured", "beside", "ratio", "to reach")), "")
+    table = Table("case", *(Column(name, justify="right") for name in ("measured", "beside", "ratio", "to reach")), "")
     for row in rows:
-        against = f"{in_words(row.against)} {row.yardstick}" if row.against else ""
         mark = MARKS[row.reached] if row.measured else f"[yellow]{row.note}[/]"
-        table.add_row(
-            row.what,
-            f"{in_words(row.measured)} {row.unit}" if row.measured else "",
-            against,
-            spread_in_words(row),
-            goal_in_words(row.goal),
-            mark,
-        )
+        table.add_row(row.what, middle(row.measured, row.unit), beside(row), ratio(row), goal(row.goal), mark)
     Console(width=None if sys.stdout.isatty() else WIDE).print(table)
-
-
-def _right(name: str) -> Column:
-    return Column(name, justify="right")
-
-
-def in_words(spread: Spread | None) -> str:
-    """The median, with as many digits as mean something."""
-    return "" if spread is None else number(spread.median)
-
-
-def number(value: float) -> str:
-    """About four digits."""
-    if abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if abs(value) >= 100 else f"{value:.2f}"
-
-
-def spread_in_words(row: Row) -> str:
-    """The ratio's median, and its least and greatest."""
-    ratio = row.ratio
-    return f"{ratio.median:.2f} ({ratio.low:.2f}–{ratio.high:.2f})" if ratio else ""
-
-
-def goal_in_words(goal: Goal | None) -> str:
-    """What is to be reached."""
-    if goal is None:
-        return ""
-    times = " ×" if goal.of == "ratio" else ""
-    return f"{'≥' if goal.sense == '>=' else '≤'} {goal.value:g}{times}"

@@ -6,10 +6,11 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Collection, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Self, TypeVar, cast
 
 from app.config import load_settings
 from bench.speed.cores import Cores, on, plan
@@ -38,6 +39,7 @@ PRODUCTION = {
 UVICORN = ["--no-access-log", "--no-server-header", "--no-proxy-headers", "--log-level", "warning"]  # as `serve` has them
 CHEAP = Path(__file__).with_name("cheap_hashes.py")
 LEAST_PRODUCTION_COST = 10
+Process = TypeVar("Process", bound=ServerProcess)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +64,22 @@ class Plain(ServerProcess):
         address = ["--host", "127.0.0.1", "--port", str(self.port)]
         self.command = [sys.executable, "-m", "uvicorn", f"bench.{module}:app", *address, *UVICORN]
 
+    def wait_page(self, path: str) -> Self:
+        """Until it answers."""
+        return self._wait_for_page(path, 20)
+
 
 @dataclass
 class Stand:
     """Everything is started when first asked for, and ended with the stand."""
 
     users: int
+    cost: int = 12  # of the passwords' bcrypt, where a case does not say
+    lasting: bool = False  # a server once started serves every case that needs one like it: for smoke runs, which are short
     cores: Cores = field(default_factory=plan)
     _ends: ExitStack = field(default_factory=ExitStack)
     _homes: dict[tuple[str, int], Home] = field(default_factory=dict)
+    _running: dict[object, ServerProcess] = field(default_factory=dict)
 
     @cached_property
     def folder(self) -> Path:
@@ -87,8 +96,9 @@ class Stand:
         """One for all databases."""
         return self._ends.enter_context(RedisServer())
 
-    def home(self, stack: str, cost: int = 12) -> Home:
+    def home(self, stack: str, cost: int | None = None) -> Home:
         """The database of a stack whose passwords have this cost, with everybody in it."""
+        cost = cost or self.cost
         if (stack, cost) not in self._homes:
             env = self.environment(self.database(stack), cost, redis=self.redis if stack == "services" else None)
             crowd = settle(load_settings(env, env_file=None), self.new_folder(), users=self.users, sessions=self.users, cost=cost)
@@ -110,8 +120,10 @@ class Stand:
     @contextmanager
     def server(self, home: Home, cores: Collection[int] | None = None, *arguments: str) -> Iterator[ServerProcess]:
         """`python -m app serve` for this home, ready, on the server's core unless others are named."""
-        with self.unstarted(home, *arguments) as server:
-            self.start(server, cores)
+        on_cores = frozenset(cores or self.cores.server)
+        with self._kept((id(home), on_cores, arguments), self.unstarted(home, *arguments)) as server:
+            if not server.running:
+                self.start(server, on_cores)
             yield server.wait_ready()
 
     @contextmanager
@@ -125,14 +137,15 @@ class Stand:
             self._end(server)
 
     @contextmanager
-    def plain(self, module: str, path: str = "/me") -> Iterator[ServerProcess]:
+    def plain(self, module: str) -> Iterator[Plain]:
         """A yardstick of bench/, answering."""
-        with self.unstarted_plain(module) as server:
-            self.start(server)
-            yield server._wait_for_page(path, 20)
+        with self._kept(module, self.unstarted_plain(module)) as server:
+            if not server.running:
+                self.start(server)
+            yield server.wait_page("/me")
 
     @contextmanager
-    def unstarted_plain(self, module: str) -> Iterator[ServerProcess]:
+    def unstarted_plain(self, module: str) -> Iterator[Plain]:
         """The same, for who starts it."""
         server = Plain(module, {}, self.new_folder())
         try:
@@ -144,6 +157,16 @@ class Stand:
         """Start it where it belongs."""
         with on(cores or self.cores.server):
             server.start()
+
+    @contextmanager
+    def _kept(self, key: object, made: AbstractContextManager[Process]) -> Iterator[Process]:
+        if not self.lasting:
+            with made as server:
+                yield server
+            return
+        if key not in self._running:
+            self._running[key] = self._ends.enter_context(made)
+        yield cast("Process", self._running[key])
 
     @staticmethod
     def _end(server: ServerProcess) -> None:

@@ -1,6 +1,6 @@
 """What is measured, in the order of the table."""
 
-from bench.speed.cases import crowded, logins, memory, reading, refreshing, starting, workers
+from bench.speed.cases import crowded, logins, memory, reading, refreshing, scale, starting, workers
 from bench.speed.run import Case
 
 CASES: tuple[Case, ...] = (
@@ -11,4 +11,5 @@ CASES: tuple[Case, ...] = (
     *workers.CASES,
     *memory.CASES,
     *starting.CASES,
+    *scale.CASES,
 )

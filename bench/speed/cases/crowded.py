@@ -11,7 +11,6 @@ from bench.speed.wrk import Feed, load
 from tests.support.servers import ServerProcess
 
 LOGINS = 16
-SETTLE_SECONDS = 2.0
 AFTER_SECONDS = 1.0
 IDLE = "idle"
 
@@ -21,7 +20,7 @@ def crowded(bench: Bench, server: ServerProcess, feed: Feed, bodies: Feed) -> Pa
 
     def measure() -> Sample:
         with logging_in(bench.stand, server.port, bodies, LOGINS) as people:
-            time.sleep(min(SETTLE_SECONDS, bench.sizes.seconds))
+            time.sleep(bench.sizes.settle_seconds)
             begins = time.monotonic()
             run = load(server.port, feed, bench.sizes.seconds)
             ends = time.monotonic()
@@ -46,7 +45,7 @@ def crowded(bench: Bench, server: ServerProcess, feed: Feed, bodies: Feed) -> Pa
 
 def beside_logins(bench: Bench, where: str, cores: Collection[int]) -> list[Row]:
     """The same server with and without them."""
-    home = bench.stand.home("services", bench.sizes.cost)
+    home = bench.stand.home("services")
     feed, bodies = home.crowd.access("me", ME), home.crowd.logins("crowd")
     name = f"me while 16 log in, {where}"
     with bench.stand.server(home, cores) as server:

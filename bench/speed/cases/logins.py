@@ -16,7 +16,6 @@ from tests.support.servers import ServerProcess
 
 RAW = "bcrypt.checkpw"
 CHEAP_COST = 4
-SETTLE_SECONDS = 2.0  # until as many hashes end a second as begin
 CONNECTIONS_PER_CORE = 4  # keep each hashing thread busy, and shed nobody
 
 
@@ -35,7 +34,7 @@ def logins(bench: Bench, server: ServerProcess, feed: Feed, connections: int) ->
 
     def measure() -> Sample:
         with logging_in(bench.stand, server.port, feed, connections) as people:
-            time.sleep(SETTLE_SECONDS)
+            time.sleep(bench.sizes.settle_seconds)
             begins = time.monotonic()
             time.sleep(bench.sizes.login_seconds)
             ends = time.monotonic()
@@ -49,14 +48,14 @@ def logins(bench: Bench, server: ServerProcess, feed: Feed, connections: int) ->
 
 def throughput(bench: Bench, name: str, cores: Collection[int], goal: Goal) -> list[Row]:
     """Logins a second on these cores, beside raw hashes a second on them."""
-    home = bench.stand.home("services", bench.sizes.cost)
+    home = bench.stand.home("services")
     feed = home.crowd.logins("logins")
     with bench.stand.server(home, cores) as server:
         parts = {
             name: logins(bench, server, feed, CONNECTIONS_PER_CORE * len(cores)),
             RAW: raw(bench, home.cost, cores, bench.sizes.login_seconds),
         }
-        load(server.port, feed, 1, CONNECTIONS_PER_CORE * len(cores))
+        bench.warm_up(name, server.port, feed, CONNECTIONS_PER_CORE * len(cores))
         rounds = bench.alternate(name, parts)
     called = f"{RAW}, {threads(len(cores))}"
     return [compared(name, rounds, name, RAW, unit="logins/s", called=called, goal=goal, hashing=f"bcrypt, cost {home.cost}")]
@@ -84,7 +83,7 @@ def beside_the_hash(bench: Bench) -> list[Row]:
     feed = home.crowd.logins("logins")
     name = "login, CPU beside the hash"
     with bench.stand.server(home) as server:
-        load(server.port, feed, 1, CONNECTIONS_PER_CORE)
+        bench.warm_up(name, server.port, feed, CONNECTIONS_PER_CORE)
         parts = {name: timed(bench, server, feed, home), RAW: raw(bench, home.cost, bench.stand.cores.server, 1.0)}
         rounds = bench.alternate(name, parts)
     rest = [each[name]["cpu_ms"] - each[RAW]["cpu_ms"] for each in rounds]
