@@ -21,7 +21,7 @@ TEXT = """## Where each microsecond goes
 """
 
 
-def section(images: Path, file: Path = RESULTS) -> str:
+def section(images: Path, file: Path) -> str:
     """Nothing, if it was not measured."""
     if not file.exists():
         return ""

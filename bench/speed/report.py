@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bench.speed import profiled
 from bench.speed.figures import Row
+from bench.speed.profiled import RESULTS as PROFILE
+from bench.speed.profiled import section as profile_section
 from bench.speed.results import Stored, load, rows_of
 from bench.speed.svg import Bar, bars
 from bench.speed.words import beside, goal, middle, number, ratio
@@ -85,7 +86,7 @@ def write_docs() -> None:
             summary=_summary(cases),
             charts="\n\n".join(charts),
             sections="\n\n".join(_section(case) for case in cases.values()),
-            profile=profiled.section(IMAGES),
+            profile=profile_section(IMAGES, PROFILE),
             connections=32,
             users=first["sizes"]["users"],
             cold_tokens=first["sizes"]["cold_tokens"],
