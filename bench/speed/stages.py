@@ -12,7 +12,7 @@ LAST_USED = "writing “last used”"  # all that a request which only reads has
 # A frame belongs to the first rule that matches "file:function"; a stack to its innermost frame that belongs to one. So what a
 # stage calls in a library without a rule (uuid, datetime, json …) counts for the stage.
 RULES: tuple[tuple[str, str], ...] = (
-    (r"/uvicorn/(server|main|config)\.py|/app/cli/|/bench/|/asyncio/|/uvloop/", LOOP),
+    (r"/uvicorn/(server|main|config)\.py|/app/cli/|/bench/speed/|/python3\.\d+/asyncio/(runners|base_events|events)\.py", LOOP),
     (r"/uvicorn/", "HTTP: sockets and parser"),
     (r"/app/core/edge\.py:.*(_complete|headers)", "security headers"),
     (r"/structlog/|/logging/|/app/core/logs\.py", "access log"),
