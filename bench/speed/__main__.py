@@ -52,7 +52,7 @@ def measure(cases: Sequence[Case], sizes: Sizes, *, keeps: bool) -> list[Found]:
             bench = Bench(stand, sizes, screen, {})
             rows = _rows(bench, case)
             taken = time.monotonic() - started
-            found.append(Found(case.name, case.title, rows, bench.said, taken, load))
+            found.append(Found(case.name, case.title, rows, bench.said, taken, len(stand.cores.usable), load))
             screen.tell(f"{case.name}: {'; '.join(row.note for row in rows if _failed(row)) or 'measured'} ({taken:.0f} s)")
             done += case.alternations * sizes.rounds
             screen.reach(done)

@@ -48,6 +48,7 @@ class Found:
     rows: list[Row]
     rounds: dict[str, list[Round]]
     seconds: float
+    cores: int  # that may be used
     load: float  # of the machine in the minute before, by others too
 
 
@@ -58,7 +59,7 @@ def stored(found: Found, sizes: Sizes, command: str) -> Stored:
         "command": command,
         "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "commit": commit(),
-        "machine": machine(),
+        "machine": machine(found.cores),
         "sizes": asdict(sizes),
         "seconds": round(found.seconds),
         "load": found.load,
@@ -87,11 +88,11 @@ def rows_of(case: Stored) -> list[Row]:
     return [row_of(each) for each in case["rows"]]
 
 
-def machine() -> dict[str, Any]:
+def machine(cores: int) -> dict[str, Any]:
     """What it runs on."""
     return {
         "cpu": _cpu(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": cores,
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
