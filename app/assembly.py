@@ -1,7 +1,11 @@
-"""Putting a server together: settings choose the adapters, features plug themselves in, in order of rank."""
+"""Putting a server together: settings choose the adapters, features plug themselves in, in order of rank.
+
+An adapter is imported where it is chosen: drivers are large, and a server of one stack never needs the other's.
+"""
 
 import asyncio
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from app.audit import feature as audit
 from app.auth import feature as auth
@@ -14,16 +18,15 @@ from app.core.server import Server
 from app.database import Database, prepare_file
 from app.health import feature as health
 from app.infra.migrations import is_current
-from app.infra.redis import RedisCounters, RedisRefusals
-from app.infra.sessions_postgres import PostgresSessionChecks
-from app.infra.sessions_sqlite import SqliteSessionChecks
-from app.infra.smtp import SmtpTransport
 from app.jobs import service as jobs
 from app.mail import feature as mail
 from app.mail.dev import DevMailbox
 from app.passwords import feature as passwords
 from app.tickets import feature as tickets
 from app.users import feature as users
+
+if TYPE_CHECKING:
+    from app.infra.redis import RedisCounters, RedisRefusals
 
 FEATURES: tuple[Callable[[Server], None], ...] = (
     audit.install,
@@ -40,12 +43,12 @@ def build_server(settings: Settings, clock: Clock = system_clock) -> Server:
     """A server with every feature installed; it has connected to nothing yet."""
     prepare_file(settings.database_url)
     database = Database(settings.database_url)
-    counters = RedisCounters(settings.redis_url) if settings.redis_url else None
+    counters, refusals = _redis(settings)
     server = Server(
         settings=settings,
         database=database,
         sessions=_session_checks(settings, database),
-        refusals=RedisRefusals(settings.redis_url) if settings.redis_url else None,
+        refusals=refusals,
         limits=_limits(settings, counters),
         mail=_transport(settings, database),
         clock=clock,
@@ -68,12 +71,25 @@ async def close_server(server: Server) -> None:
     await server.database.close()
 
 
+def _redis(settings: Settings) -> "tuple[RedisCounters, RedisRefusals] | tuple[None, None]":
+    if not settings.redis_url:
+        return None, None
+    from app.infra.redis import RedisCounters, RedisRefusals
+
+    return RedisCounters(settings.redis_url), RedisRefusals(settings.redis_url)
+
+
 def _session_checks(settings: Settings, database: Database) -> SessionChecks:
-    url = settings.database_url
-    return SqliteSessionChecks(url) if database.is_sqlite else PostgresSessionChecks(url)
+    if database.is_sqlite:
+        from app.infra.sessions_sqlite import SqliteSessionChecks
+
+        return SqliteSessionChecks(settings.database_url)
+    from app.infra.sessions_postgres import PostgresSessionChecks
+
+    return PostgresSessionChecks(settings.database_url)
 
 
-def _limits(settings: Settings, counters: RedisCounters | None) -> RateLimits:
+def _limits(settings: Settings, counters: "RedisCounters | None") -> RateLimits:
     rules = {
         "login": settings.RATE_LIMIT_LOGIN,
         "register": settings.RATE_LIMIT_REGISTER,
@@ -88,6 +104,8 @@ def _limits(settings: Settings, counters: RedisCounters | None) -> RateLimits:
 
 def _transport(settings: Settings, database: Database) -> MailTransport | None:
     if settings.SMTP_HOST is not None:
+        from app.infra.smtp import SmtpTransport
+
         return SmtpTransport(settings)
     return DevMailbox(database) if settings.is_development else None
 

@@ -197,7 +197,7 @@ def postgres_options() -> dict[str, Any]:
     return {
         "connect_timeout": 3,
         "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS}"
-        " -c idle_in_transaction_session_timeout=10000",
+        " -c idle_in_transaction_session_timeout=10000 -c TimeZone=UTC",
         "keepalives_idle": 5,
         "keepalives_interval": 2,
         "keepalives_count": 3,

@@ -1,6 +1,7 @@
 """The application: `uvicorn app.main:app`, or `create_app(settings)`.
 
-The way of a request: Envelope -> CORS -> Guard -> Slashes (`core/edge.py`) -> route -> service -> repository.
+The way of a request: Envelope -> FastLane -> CORS -> FastLane -> Guard -> Slashes (`app/core/`) -> route -> service ->
+repository.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ import structlog
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import __version__
 from app.assembly import build_server, close_server, is_migrated
@@ -23,11 +25,13 @@ from app.core.clock import Clock, system_clock
 from app.core.deps import ServerOf
 from app.core.docs import install_docs
 from app.core.edge import Envelope, Guard, Slashes
+from app.core.fastlane import LANES, OUTER_LANES, FastLane
 from app.core.logs import configure_logging
 from app.core.problems import document_problems, install_handlers
 from app.core.server import Server
 from app.core.static import install_static
 from app.database import primary_problem
+from app.infra.memory import settle
 from app.infra.migrations import upgrade
 from app.infra.uvicorn import tame_uvicorn
 from app.jobs.worker import Worker
@@ -56,7 +60,8 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> FastAPI:
     configure_logging(settings.LOG_LEVEL, json=not settings.is_development)
     tame_uvicorn()
     server = build_server(settings, clock)
-    app = FastAPI(
+    app = Application(
+        server,
         title="Authkeep",
         version=__version__,
         description=DESCRIPTION,
@@ -68,7 +73,6 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> FastAPI:
         openapi_tags=TAGS,
         generate_unique_id_function=_operation_id,
     )
-    app.state.server = server
     install_handlers(app)
     document_problems(app)
     app.include_router(server.router)
@@ -76,27 +80,48 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> FastAPI:
     install_static(app)
     if settings.docs_open:
         install_docs(app)
-    _wrap(app, server)
+    app.wrap()
     return app
 
 
-def _wrap(app: FastAPI, server: Server) -> None:
-    settings = server.settings
-    slashed = frozenset(
-        path for context in iter_route_contexts(app.routes) if (path := context.path or "").endswith("/") and path != "/"
-    )
-    app.add_middleware(Slashes, with_slash=lambda: slashed)
-    app.add_middleware(Guard, problem_of=lambda: server.problem, max_body=MAX_BODY_BYTES)
-    app.add_middleware(
-        CORSMiddleware,
-        allow_origins=list(settings.CORS_ORIGINS),
-        allow_credentials=True,
-        allow_methods=["GET", "POST", "PUT", "DELETE"],
-        allow_headers=["Authorization", "Content-Type"],
-        expose_headers=["Retry-After", "X-Request-ID"],
-        max_age=600,
-    )
-    app.add_middleware(Envelope, trusted=settings.TRUSTED_PROXIES, https=settings.is_https)
+class Application(FastAPI):
+    """FastAPI with the edge around all of it, so that a lane's answer passes through nothing it does not need."""
+
+    def __init__(self, server: Server, **options: Any) -> None:
+        super().__init__(**options)
+        self.state.server = server
+        self._edge: ASGIApp = super().__call__
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._edge(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+    def wrap(self) -> None:
+        """Put the edge around the routes; all of them are there."""
+        server: Server = self.state.server
+        settings, parts = server.settings, server.parts
+
+        def problem_of() -> str | None:
+            return server.problem
+
+        slashed = frozenset(
+            path for context in iter_route_contexts(self.routes) if (path := context.path or "").endswith("/") and path != "/"
+        )
+        self.add_middleware(Slashes, with_slash=slashed)
+        self.add_middleware(Guard, problem_of=problem_of, max_body=MAX_BODY_BYTES)
+        with_cors = CORSMiddleware(
+            FastLane(self._edge, lanes=LANES.of(parts), problem_of=problem_of),
+            allow_origins=list(settings.CORS_ORIGINS),
+            allow_credentials=True,
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_headers=["Authorization", "Content-Type"],
+            expose_headers=["Retry-After", "X-Request-ID"],
+            max_age=600,
+        )
+        lanes = FastLane(with_cors, lanes=OUTER_LANES.of(parts), problem_of=problem_of)
+        self._edge = Envelope(lanes, trusted=settings.TRUSTED_PROXIES, https=settings.is_https)
 
 
 def _operation_id(route: APIRoute) -> str:
@@ -122,6 +147,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     worker = Worker(server)
     if server.settings.WORKER_IN_SERVER:
         worker.start()
+    settle()
     try:
         yield
     finally:

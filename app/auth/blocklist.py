@@ -5,7 +5,7 @@ both are asked in one round trip on a cluster.
 """
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -30,14 +30,11 @@ class Blocklist:
         self._store = store
         self._access_life = access_life
 
-    async def refuses(self, token_id: str, session_id: uuid.UUID) -> bool:
-        """Whether either is blocked; False where Redis is not used or does not say."""
-        return self._store is not None and await self._store.holds_any((_token_key(token_id), _session_key(session_id)))
-
-    @property
-    def in_use(self) -> bool:
-        """Whether there is a Redis to ask."""
-        return self._store is not None
+    def refuses(self, token_id: str, session_id: uuid.UUID) -> Awaitable[bool] | None:
+        """Whether either is blocked, asked at once; None where there is no Redis to ask."""
+        if self._store is None:
+            return None
+        return self._store.holds_any((_token_key(token_id), _session_key(session_id)))
 
     async def block(self, ended: Mapping[uuid.UUID, tuple[str, datetime] | None], now: datetime) -> None:
         """Write what ended; an answer does not depend on its success."""

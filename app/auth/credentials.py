@@ -34,13 +34,9 @@ class BearerCredentials:
         if token is None:
             raise Unauthenticated
         claims = self._tokens.read_access(token, now)
-        if self._blocklist.in_use:
-            live, blocked = await asyncio.gather(
-                self._checks.find_live(claims.session_id, now), self._blocklist.refuses(claims.token_id, claims.session_id)
-            )
-        else:
-            live, blocked = await self._checks.find_live(claims.session_id, now), False
-        if live is None or blocked or live.account.id != claims.user_id:
+        blocked = self._blocklist.refuses(claims.token_id, claims.session_id)
+        live = await self._checks.find_live(claims.session_id, now)
+        if live is None or (blocked is not None and await blocked) or live.account.id != claims.user_id:
             raise TokenInvalid
         self._touch(live, now)
         return Caller(live.account, live.id, claims.token_id, claims.expires_at, client)

@@ -12,6 +12,7 @@ from app.auth.credentials import BearerCredentials
 from app.auth.deps import AuthKit
 from app.auth.hashing import HashingPool
 from app.auth.jobs import ForgetSchemes
+from app.auth.lanes import install_lanes
 from app.auth.password_rules import PasswordPolicy
 from app.auth.routes import router
 from app.auth.utils import Passwords, Tokens
@@ -46,6 +47,7 @@ def install(server: Server) -> None:
     credentials = BearerCredentials(kit.tokens, server.sessions, kit.blocklist, server.database)
     server.provide(kit)
     server.plug(CREDENTIALS, credentials)
+    install_lanes(server)
     server.plug(ACCESS_ENDED, sessions.end_access)
     server.plug(DAILY, sessions.tidy)
     server.plug(DAILY, ForgetSchemes(kit.passwords.label).tidy)

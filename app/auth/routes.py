@@ -3,20 +3,22 @@
 import uuid
 from typing import Annotated
 
-from fastapi import APIRouter, Cookie, Response, Security
+from fastapi import APIRouter, Cookie, Query, Request, Response, Security
 
 from app.auth import service, sessions
 from app.auth.cookies import set_device_cookie
 from app.auth.deps import Auth
 from app.auth.errors import LoginFailed, PasswordRejected, SessionNotFound, TooManyTries
+from app.auth.lanes import IDENTITY, verified
 from app.auth.login_body import REQUEST_BODY, LoginBody
 from app.auth.schemas import LoginOut, LogoutIn, RefreshIn, RegisterIn, SessionOut, TokensOut
 from app.auth.sessions import Pair
 from app.core.caller import PUBLIC, SignedIn, bearer
 from app.core.client import ClientOf
 from app.core.deps import Db, DbRead, Now, ServerOf, Transactions
-from app.core.errors import Invalid, Overloaded, TokenInvalid, TooManyRequests, Unauthenticated
+from app.core.errors import Forbidden, Invalid, Overloaded, TokenInvalid, TooManyRequests, Unauthenticated
 from app.core.limits import Limited
+from app.core.permissions import Role
 from app.core.ports import Account
 from app.core.problems import JSON_BODY, refusals
 from app.core.wire import JSON_ONLY
@@ -115,6 +117,30 @@ async def refresh(body: RefreshIn, db: Db, kit: Auth, client: ClientOf, now: Now
 async def me(caller: SignedIn) -> Account:
     """The account of the token, as it is at this moment."""
     return caller.me
+
+
+@router.get(
+    "/verify",
+    status_code=204,
+    response_class=Response,
+    summary="May this request pass?",
+    responses={
+        204: {"headers": {name: {"description": text, "schema": {"type": "string"}} for name, text in IDENTITY.items()}},
+        **refusals(Unauthenticated, TokenInvalid, Forbidden),
+    },
+)
+async def verify(
+    request: Request,
+    caller: SignedIn,
+    server: ServerOf,
+    now: Now,
+    role: Annotated[list[Role] | None, Query(description="Roles the caller must have, every one of them")] = None,  # noqa: ARG001 -- for OpenAPI
+) -> Response:
+    """For gateways (nginx `auth_request`, Traefik ForwardAuth, Caddy `forward_auth`, Envoy `ext_authz`): any method, this path
+    and all below it; who the caller is comes back in headers.
+    """
+    answer = await verified(server, caller, request.scope["query_string"], now)
+    return Response(status_code=answer.status, headers={name.decode(): value.decode() for name, value in answer.headers})
 
 
 @router.get("/sessions", summary="My sessions", responses=refusals(Unauthenticated, TokenInvalid))

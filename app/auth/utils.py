@@ -10,10 +10,11 @@ Tokens: compact JWS, HS256 alone. The kinds never stand in for each other: typ, 
 import re
 import uuid
 from base64 import b64encode as standard_b64encode
+from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from hashlib import sha384
+from hashlib import sha256, sha384
 from hmac import digest as hmac_digest
 from typing import Any
 
@@ -48,6 +49,7 @@ COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII
 MAX_TOKEN = 4096
 END_OF_TIME = 253_402_300_800  # the year 10000, which datetime does not know
 MAX_GENERATION = 2**31
+SIGNATURES_KEPT = 16_384  # about 10 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +179,8 @@ class Tokens:
         self.access_life = access_life
         self._refresh_id_key = derive_key(secret, "refresh-token-id")
         self._keys = {ACCESS: OctKey.import_key(secret), REFRESH: OctKey.import_key(derive_key(secret, "refresh-token"))}
+        # Good signatures by their token's digest; what depends on the moment is compared at each use.
+        self._good: OrderedDict[bytes, AccessClaims] = OrderedDict()
         self._audiences = {ACCESS: issuer, REFRESH: f"{issuer}/auth/refresh"}
 
     def write_access(self, account: Account, session: SessionFacts, now: datetime) -> str:
@@ -202,8 +206,21 @@ class Tokens:
         Raises:
             TokenInvalid: it is malformed, of another kind, made by another key or for another audience, or expired.
         """
+        key = sha256(token.encode("utf-8", "surrogatepass")).digest()
+        known = self._good.get(key)
+        if known is not None:
+            if known.expires_at <= now:
+                raise TokenInvalid
+            self._good.move_to_end(key)
+            return known
         claims = self._read(ACCESS, token, now)
-        return AccessClaims(_uuid(claims["sub"]), _uuid(claims["sid"]), claims["jti"], datetime.fromtimestamp(claims["exp"], UTC))
+        expires_at = datetime.fromtimestamp(claims["exp"], UTC)
+        good = AccessClaims(_uuid(claims["sub"]), _uuid(claims["sid"]), claims["jti"], expires_at)
+        if "nbf" not in claims:  # ours have none
+            self._good[key] = good
+            if len(self._good) > SIGNATURES_KEPT:
+                self._good.popitem(last=False)
+        return good
 
     def read_refresh(self, token: str, now: datetime) -> RefreshClaims:
         """The claims of a refresh token.

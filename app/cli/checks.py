@@ -7,7 +7,6 @@ import typer
 from pydantic import SecretStr
 
 from app.config import LOOPBACK_NAMES, Settings, database_url, load_settings
-from app.main import create_app
 
 MASK = "********"
 
@@ -52,4 +51,6 @@ def warnings(settings: Settings) -> Iterator[str]:
 
 def openapi() -> None:
     """Print the OpenAPI document."""
+    from app.main import create_app
+
     typer.echo(json.dumps(create_app(load_settings()).openapi(), indent=2))

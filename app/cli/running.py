@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from app.assembly import build_server, close_server, is_migrated
 from app.config import Settings, load_settings
 from app.core.logs import configure_logging
-from app.core.server import Server
+
+if TYPE_CHECKING:
+    from app.core.server import Server
 
 Result = TypeVar("Result")
 
@@ -19,7 +20,7 @@ class NotMigrated(Exception):
         return "the database is not migrated; run `python -m app migrate`"
 
 
-def with_server(act: Callable[[Server], Awaitable[Result]]) -> Result:
+def with_server(act: "Callable[[Server], Awaitable[Result]]") -> Result:
     """Do something with a server of the settings at hand, and let go of it.
 
     Raises:
@@ -30,7 +31,9 @@ def with_server(act: Callable[[Server], Awaitable[Result]]) -> Result:
     return asyncio.run(_within(settings, act))
 
 
-async def _within(settings: Settings, act: Callable[[Server], Awaitable[Result]]) -> Result:
+async def _within(settings: Settings, act: "Callable[[Server], Awaitable[Result]]") -> Result:
+    from app.assembly import build_server, close_server, is_migrated
+
     server = build_server(settings)
     try:
         if not await is_migrated(settings):

@@ -10,11 +10,9 @@ import typer
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from app.assembly import build_server, close_server, is_migrated
 from app.cli.setup import set_up
 from app.config import Settings, load_settings
 from app.core.logs import configure_logging
-from app.jobs.worker import Worker
 
 GRACE_SECONDS = 10
 WAIT_SECONDS = 1.0
@@ -80,6 +78,9 @@ def worker() -> None:
 
 
 async def _work(settings: Settings) -> None:
+    from app.assembly import build_server, close_server
+    from app.jobs.worker import Worker
+
     server = build_server(settings)
     stopped = asyncio.Event()
     for sign in (signal.SIGTERM, signal.SIGINT):
@@ -102,6 +103,8 @@ async def _work(settings: Settings) -> None:
 
 
 async def _problem(settings: Settings) -> str | None:
+    from app.assembly import is_migrated
+
     try:
         return None if await is_migrated(settings) else "not migrated"
     except Exception as error:  # a database that is away comes back

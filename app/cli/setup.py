@@ -7,19 +7,8 @@ from typing import Annotated
 
 import typer
 
-from app.audit import service as audit
-from app.audit.facts import Fact
-from app.auth import sessions
 from app.cli.running import with_server
 from app.config import load_settings
-from app.core.caller import operator
-from app.core.permissions import Role
-from app.core.server import Server
-from app.infra.migrations import upgrade
-from app.jobs import service as jobs
-from app.passwords.service import KIND as RESET_MAIL
-from app.tickets import service as tickets
-from app.users import service as users
 
 ENV = """# Made by `python -m app init`. Every setting is described in .env.example. Keep this file to yourself.
 ENVIRONMENT=development
@@ -50,6 +39,8 @@ def write_env(path: Path) -> bool:
 
 def migrate() -> None:
     """Bring the database to the newest revision."""
+    from app.infra.migrations import upgrade
+
     upgrade(load_settings().database_url)
     typer.echo("The database is at the newest revision.")
 
@@ -58,47 +49,31 @@ def after_restore(
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask")] = False,  # noqa: FBT002 -- typer's way of a flag
 ) -> None:
     """After restoring a backup: end every session, void every link, so that nothing revoked since comes back."""
+    from app.cli.restoring import make_true
+
     if not yes:
         typer.confirm("This signs everybody out and voids every mailed link. Go on?", abort=True)
-    ended, voided = with_server(_make_true)
+    ended, voided = with_server(make_true)
     typer.echo(f"Ended {ended} sessions and voided {voided} links.")
     typer.echo(
         "Look over what else the backup brought back: accounts deleted or disabled since, roles and passwords changed since."
     )
 
 
-async def _make_true(server: Server) -> tuple[int, int]:
-    now = server.clock()
-    async with server.database.write() as db:
-        ended = await sessions.end_everything(db, now)
-        voided = await tickets.void_all(db, now)
-        await jobs.forget(db, RESET_MAIL)
-        await audit.record(db, Fact.RESTORED, operator(now).client, now, sessions=ended, tickets=voided)
-    return ended, voided
-
-
 def set_up() -> None:
     """What `make run` needs before it serves: a .env, the tables, and on an empty database a first admin."""
+    from app.cli.accounts import create_first_admin
+    from app.infra.migrations import upgrade
+
     if write_env(Path(".env")):
         typer.echo("Wrote .env with fresh secrets, for development.")
     settings = load_settings()
     upgrade(settings.database_url)
-    made = with_server(_first_admin)
-    if made is not None:
-        username, password = made
-        typer.echo(f"Made the first admin:  {username} ({settings.ADMIN_EMAIL})  password: {password}")
-        typer.echo("This password is not shown again; `python -m app users set-password admin` sets another.")
-
-
-async def _first_admin(server: Server) -> tuple[str, str] | None:
-    from app.cli.users import create_account
-
-    async with server.database.read() as db:
-        if await users.has_users(db):
-            return None
     password = fresh_password()
-    await create_account(server, "admin", server.settings.ADMIN_EMAIL, password, Role.ADMIN)
-    return "admin", password
+    admin = with_server(lambda server: create_first_admin(server, password))
+    if admin is not None:
+        typer.echo(f"Made the first admin:  {admin.username} ({settings.ADMIN_EMAIL})  password: {password}")
+        typer.echo("This password is not shown again; `python -m app users set-password admin` sets another.")
 
 
 def fresh_password() -> str:

@@ -6,7 +6,7 @@ Every route states one of `SignedIn`, `Admin` or `PUBLIC`; a test finds the rout
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Protocol
+from typing import Annotated, NoReturn, Protocol
 
 from fastapi import Depends, Request, Security
 from fastapi.security import OAuth2PasswordBearer
@@ -17,6 +17,7 @@ from app.core.deps import Now, ServerOf
 from app.core.errors import Forbidden
 from app.core.permissions import Role
 from app.core.ports import Account
+from app.core.server import Server
 from app.core.sockets import Socket
 
 
@@ -104,11 +105,20 @@ async def signed_in(request: Request, server: ServerOf, now: Now, token: Annotat
 async def admin(server: ServerOf, now: Now, caller: Annotated[Caller, Depends(signed_in)]) -> Caller:
     """A caller whose row says admin at this moment; the refusal of others is recorded (ASVS V16.3.2)."""
     if caller.me.role is not Role.ADMIN:
-        async with server.database.write() as db:
-            for record in DENIED.within(db):
-                await record(db, caller, now)
-        raise Forbidden("This needs the role admin.")
+        await refuse(server, caller, now, "This needs the role admin.")
     return caller
+
+
+async def refuse(server: Server, caller: Caller, now: datetime, detail: str) -> NoReturn:
+    """Record that this caller was refused, then refuse (ASVS V16.3.2).
+
+    Raises:
+        Forbidden: always.
+    """
+    async with server.database.write() as db:
+        for record in DENIED.within(db):
+            await record(db, caller, now)
+    raise Forbidden(detail)
 
 
 async def public() -> None:

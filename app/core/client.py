@@ -59,7 +59,9 @@ def read_client(scope: Scope, trusted: Sequence[Network], request_id: str) -> Cl
         elif name == b"x-forwarded-for":
             forwarded.append(value)
     address = _forwarded(peer, forwarded, trusted) if forwarded and trusted else peer
-    user_agent = "".join(char for char in agent[:1024].decode("utf-8", "replace") if char.isprintable())
+    user_agent = agent[:1024].decode("utf-8", "replace")
+    if not user_agent.isprintable():
+        user_agent = "".join(char for char in user_agent if char.isprintable())
     return Client(address=address, user_agent=user_agent[:MAX_USER_AGENT], request_id=request_id)
 
 

@@ -1,14 +1,13 @@
 """The edge, as plain ASGI: what happens to every request before routing and to every answer after it.
 
-From the outside in: `Envelope` (request id, client address, security headers, access log), CORS, `Guard` (deadline,
-readiness, the last catch), `Slashes`.
+From the outside in: `Envelope` (request id, client address, security headers, access log), the fast lanes (`fastlane.py`), CORS,
+`Guard` (deadline, readiness, the last catch), `Slashes`.
 """
 
 import asyncio
 import re
-import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import structlog
@@ -16,12 +15,13 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.config import Network
-from app.core.client import CLIENT, Client, read_client
+from app.core.client import CLIENT, read_client
+from app.core.crypto import ShortIds
 from app.core.errors import BodyTooLarge, Unavailable
+from app.core.logs import ACCESS
 from app.core.problems import crashed, problem, translate
 
 log = structlog.get_logger()
-access_log = structlog.get_logger("authkeep.access")
 
 DEADLINE_SECONDS = 4.5  # so that the answer is there within five
 HEALTH = "/health"
@@ -47,40 +47,39 @@ class Envelope:
         self.app = app
         self.trusted = trusted
         self.headers = {**HEADERS, b"strict-transport-security": HSTS} if https else HEADERS
+        self.ids = ShortIds()
+        self.all_headers = list(self.headers.items())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        client = read_client(scope, self.trusted, secrets.token_hex(8))
+        client = read_client(scope, self.trusted, self.ids.next())
         scope[CLIENT] = client
         structlog.contextvars.bind_contextvars(request_id=client.request_id)
         started = time.perf_counter()
         status = 0
+        request_id = (b"x-request-id", client.request_id.encode())
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                self._complete(message, client)
+                message["headers"] = [*message["headers"], *self._missing(message["headers"]), request_id]
             await send(message)
 
         try:
             await self.app(scope, receive, send_with_headers)
         finally:
-            access_log.info(
-                "request",
-                method=scope["method"] if scope["method"] in METHODS else "?",
-                path=loggable_path(scope),
-                status=status,
-                ms=round((time.perf_counter() - started) * 1000, 1),
-                address=client.address,
-            )
+            method = scope["method"] if scope["method"] in METHODS else "?"
+            ms = round((time.perf_counter() - started) * 1000, 1)
+            ACCESS.write(method, loggable_path(scope), status, ms, client.address, client.request_id)
 
-    def _complete(self, message: Message, client: Client) -> None:
-        present = {name.lower() for name, _ in message["headers"]}
-        added = [(name, value) for name, value in self.headers.items() if name not in present]
-        message["headers"] = [*message["headers"], *added, (b"x-request-id", client.request_id.encode())]
+    def _missing(self, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        present = {name.lower() for name, _ in headers}
+        if self.headers.keys().isdisjoint(present):
+            return self.all_headers
+        return [(name, value) for name, value in self.all_headers if name not in present]
 
 
 def loggable_path(scope: Scope) -> str:
@@ -132,7 +131,7 @@ class Guard:
         elif body.too_large:
             await answer.replace(problem(BodyTooLarge()), scope, receive)
         elif (error := task.exception()) is not None:
-            await answer.replace(_last_catch(error, scope), scope, receive)
+            await answer.replace(last_catch(error, scope), scope, receive)
 
     def _let_go(self, task: "asyncio.Task[None]") -> None:
         task.cancel()
@@ -191,7 +190,8 @@ class _Answer:
         await response(scope, receive, self._send)
 
 
-def _last_catch(error: BaseException, scope: Scope) -> Response:
+def last_catch(error: BaseException, scope: Scope) -> Response:
+    """The answer to whatever went wrong; a crash is logged, by its place and never by its words."""
     refusal = translate(error) if isinstance(error, Exception) else None
     if refusal is not None:
         return problem(refusal)
@@ -224,14 +224,14 @@ class Slashes:
     no body.
     """
 
-    def __init__(self, app: ASGIApp, *, with_slash: Callable[[], frozenset[str]]) -> None:
+    def __init__(self, app: ASGIApp, *, with_slash: frozenset[str]) -> None:
         self.app = app
         self.with_slash = with_slash
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             path = scope["path"].rstrip("/") or "/"
-            canonical = f"{path}/" if f"{path}/" in self.with_slash() else path
+            canonical = f"{path}/" if f"{path}/" in self.with_slash else path
             scope["path"], scope["raw_path"] = canonical, canonical.encode("utf-8", "surrogatepass")
             if scope["method"] == "HEAD":
                 scope = {**scope, "method": "GET"}

@@ -1,12 +1,66 @@
 """Logging: structlog for everything, JSON in production, uvicorn's own lines included, its access log replaced by ours."""
 
+import asyncio
+import contextlib
+import json as json_format
 import logging
 import logging.config
 import sys
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
+
+from app.core.clock import system_clock
+
+_quoted = json_format.JSONEncoder().encode
+
+
+class AccessLog:
+    """One line for each answer, of the same form as all others.
+
+    As JSON it is written straight to the stream, all lines of a turn of the event loop at once: a log record, its handler and
+    structlog take 50 microseconds, half of what the check of a token may cost.
+    """
+
+    NAME = "authkeep.access"
+
+    def __init__(self) -> None:
+        self._log = structlog.get_logger(self.NAME)
+        self._stream: TextIO | None = None
+        self._wanted = True
+        self._lines: list[str] = []
+
+    def configure(self, level: str, stream: TextIO | None) -> None:
+        """From which level on lines are wanted; and the stream for JSON, None for lines that people read."""
+        self._wanted = logging.getLevelNamesMapping()[level] <= logging.INFO
+        self._stream = stream
+
+    def write(self, method: str, path: str, status: int, ms: float, address: str, request_id: str) -> None:
+        """An answer was sent. Does not raise."""
+        if not self._wanted:
+            return
+        if self._stream is None:
+            self._log.info("request", method=method, path=path, status=status, ms=ms, address=address, request_id=request_id)
+            return
+        moment = system_clock().isoformat(timespec="microseconds")[:-6]
+        line = (
+            f'{{"method": "{method}", "path": {_quoted(path)}, "status": {status}, "ms": {ms}, "address": {_quoted(address)}, '
+            f'"event": "request", "request_id": "{request_id}", "level": "info", "logger": "{self.NAME}", '
+            f'"timestamp": "{moment}Z"}}\n'
+        )
+        if not self._lines:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._lines.append(line)
+
+    def _flush(self) -> None:
+        lines, self._lines = self._lines, []
+        with contextlib.suppress(OSError, ValueError):  # no line is worth an answer
+            if self._stream is not None:
+                self._stream.write("".join(lines))
+
+
+ACCESS = AccessLog()
 
 
 def configure_logging(level: str, *, json: bool) -> None:
@@ -40,6 +94,7 @@ def configure_logging(level: str, *, json: bool) -> None:
     root.handlers = [handler]
     # Libraries below WARNING say what they were given: SQL with its parameters, mails, addresses.
     root.setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level]))
+    ACCESS.configure(level, sys.stderr if json else None)
     for name in ("app", "authkeep", "uvicorn"):
         logging.getLogger(name).setLevel(level)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.asgi"):

@@ -1,7 +1,7 @@
 """Ports: what features need of the outside world. Each has its adapters in `app/infra`, chosen by `app/main.py`."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.message import EmailMessage
@@ -70,8 +70,11 @@ class Refusals(Protocol):
         """Keep each key for so many seconds, best effort: does not raise, takes at most 250 ms."""
         ...
 
-    async def holds_any(self, keys: Sequence[str]) -> bool:
-        """Whether one of the keys is there; False when it can't be known within 250 ms."""
+    def holds_any(self, keys: Sequence[str]) -> Awaitable[bool]:
+        """Whether one of the keys is there; False when it can't be known within 250 ms.
+
+        Asked when this is called, not when the answer is awaited.
+        """
         ...
 
     async def ping(self) -> bool:

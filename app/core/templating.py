@@ -1,11 +1,16 @@
-"""Pages and mails from Jinja2 templates: escaped always, and a missing value is an error."""
+"""Pages and mails from Jinja2 templates: escaped always, and a missing value is an error.
+
+Jinja2 is loaded with the first page or mail; most starts and many servers have none.
+"""
 
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 PAGES = "/account/"  # below it people look with a browser
 TEMPLATES = Path(__file__).parents[1] / "templates"
@@ -13,7 +18,9 @@ PAGE_CSP = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 's
 
 
 @cache
-def _environment(*, html: bool) -> Environment:
+def _environment(*, html: bool) -> "Environment":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
     return Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=html,  # noqa: S701 -- off only for the text half of mails

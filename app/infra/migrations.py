@@ -1,25 +1,38 @@
-"""Alembic, run in-process under a lock, so that several workers and replicas may start at once."""
+"""Alembic, run in-process under a lock, so that several workers and replicas may start at once.
 
+Alembic is loaded when there is something to migrate. That there is nothing, as at nearly every start, is found without it,
+which saves the start time and the worker memory.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, create_engine, inspect, text
 from sqlalchemy.engine import Engine, make_url
 
 from app.database import postgres_options, prepare_file, tune_sqlite
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 LOCK = 0x417574686B656570  # "Authkeep", as PostgreSQL's advisory lock wants a number
 LOCK_WAIT_MS = 60_000
+REVISION = re.compile(r"^revision\b[^=\n]*= (.+)$", re.MULTILINE)
+DOWN_REVISION = re.compile(r"^down_revision\b[^=\n]*= (.+)$", re.MULTILINE)
 
 
 def upgrade(url: str) -> None:
     """Bring the database to the newest revision; blocks while another process does so."""
     prepare_file(url)
-    engine = _engine(url)
+    if is_current(url):
+        return
+    from alembic import command
+
+    engine = _engine(url, immediate=True)
     try:
         with engine.connect() as connection, connection.begin():
             if engine.dialect.name == "postgresql":
@@ -33,33 +46,56 @@ def upgrade(url: str) -> None:
 
 def is_current(url: str) -> bool:
     """Whether the database is at the newest revision."""
-    engine = _engine(url)
+    engine = _engine(url, immediate=False)
     try:
         with engine.connect() as connection:
-            return MigrationContext.configure(connection).get_current_revision() == newest()
+            return _applied(connection) == [newest()]
     finally:
         engine.dispose()
 
 
-def newest() -> str | None:
-    """The newest revision there is."""
-    return ScriptDirectory(str(MIGRATIONS)).get_current_head()
+def newest() -> str:
+    """The newest revision there is: the one that none comes after.
+
+    Raises:
+        LookupError: there is not exactly one.
+    """
+    scripts = [file.read_text() for file in (MIGRATIONS / "versions").glob("*.py")]
+    heads = set(_values(REVISION, scripts)) - set(_values(DOWN_REVISION, scripts))
+    if len(heads) != 1:
+        raise LookupError(f"there must be one newest migration, not {len(heads)}")
+    return heads.pop()
 
 
-def alembic_config(connection: Connection | None = None) -> Config:
+def alembic_config(connection: Connection | None = None) -> "Config":
     """Alembic's configuration without a file; `migrations/env.py` takes the connection from it."""
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     return config
 
 
-def _engine(url: str) -> Engine:
+def _applied(connection: Connection) -> list[str]:
+    if not inspect(connection).has_table("alembic_version"):
+        return []
+    return list(connection.execute(text("SELECT version_num FROM alembic_version")).scalars())
+
+
+def _values(name: re.Pattern[str], scripts: list[str]) -> Iterator[str]:
+    for script in scripts:
+        for written in name.findall(script):
+            value = ast.literal_eval(written)
+            yield from [value] if isinstance(value, str) else value or ()  # None: the first; a tuple: a merge
+
+
+def _engine(url: str, *, immediate: bool) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         engine = create_engine(
             parsed.set(drivername="sqlite"), hide_parameters=True, connect_args={"timeout": LOCK_WAIT_MS / 1000}
         )
-        tune_sqlite(engine, immediate=True, wait_ms=LOCK_WAIT_MS)
+        tune_sqlite(engine, immediate=immediate, wait_ms=LOCK_WAIT_MS)
         return engine
     return create_engine(url, hide_parameters=True, connect_args=postgres_options())

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 
 import structlog
 from limits.aio.storage import RedisStorage
@@ -10,6 +10,8 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+
+from app.infra.redis_asks import RedisAsks
 
 log = structlog.get_logger()
 ANSWER_SECONDS = 0.25
@@ -27,6 +29,7 @@ class RedisRefusals:
             retry=Retry(NoBackoff(), 0),
             max_connections=256,
         )
+        self._asks = RedisAsks(self._redis, ANSWER_SECONDS, self._pause)
         self._paused_until = 0.0
 
     @property
@@ -46,16 +49,13 @@ class RedisRefusals:
         except (RedisError, OSError, TimeoutError) as error:
             self._pause(error)
 
-    async def holds_any(self, keys: Sequence[str]) -> bool:
+    def holds_any(self, keys: Sequence[str]) -> Awaitable[bool]:
         """See `Refusals.holds_any`."""
-        if not self.healthy:
-            return False
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                return bool(await self._redis.exists(*keys))
-        except (RedisError, OSError, TimeoutError) as error:
-            self._pause(error)
-            return False
+        if self.healthy:
+            return self._asks.holds_any(keys)
+        unknown = asyncio.get_running_loop().create_future()
+        unknown.set_result(False)
+        return unknown
 
     async def ping(self) -> bool:
         """See `Refusals.ping`."""
@@ -67,9 +67,10 @@ class RedisRefusals:
 
     async def close(self) -> None:
         """See `Refusals.close`."""
+        await self._asks.close()
         await self._redis.aclose()
 
-    def _pause(self, error: Exception) -> None:
+    def _pause(self, error: BaseException) -> None:
         self._paused_until = time.monotonic() + PAUSE_SECONDS
         log.warning("redis.unanswered", error=type(error).__name__)
 

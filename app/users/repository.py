@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, exists, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, exists, func, literal, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.permissions import Role
@@ -132,8 +132,9 @@ async def list_users(
     query = _matching(select(User), filters)
     if after is not None:
         value, user_id = after
-        beyond = (column < value, User.id < user_id) if descending else (column > value, User.id > user_id)
-        query = query.where(or_(beyond[0], and_(column == value, beyond[1])))
+        # Rows are compared as a whole: an index can begin there, which it can't for "greater, or equal and ...".
+        here, there = tuple_(column, User.id), tuple_(literal(value, column.type), literal(user_id, User.id.type))
+        query = query.where(here < there if descending else here > there)
     keys = (column.desc(), User.id.desc()) if descending else (column, User.id)
     return list((await db.scalars(query.order_by(*keys).limit(limit))).all())
 

@@ -244,5 +244,5 @@ async def test_the_blocklist_is_in_use_where_redis_is(server: Server, stack: Sta
     """Without Redis everything above holds all the same: the row decides."""
     from app.auth.deps import AuthKit
 
-    assert server.kit(AuthKit).blocklist.in_use is stack.redis
+    assert (server.kit(AuthKit).blocklist.refuses("token", uuid.uuid4()) is not None) is stack.redis
     assert (server.refusals is not None) is stack.redis

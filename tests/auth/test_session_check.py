@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 from httpx2 import AsyncClient
-from psycopg import AsyncConnection
 from sqlalchemy import update
 from sqlalchemy.engine import make_url
 
@@ -22,7 +21,7 @@ from app.config import Settings
 from app.core.errors import Unavailable
 from app.core.ports import LiveSession
 from app.core.server import Server
-from app.infra.sessions_postgres import PostgresSessionChecks
+from app.infra.sessions_postgres import Line, PostgresSessionChecks
 from app.users.models import User
 from tests.auth.scene import end_in_database, execute, replica, sid_of, status_of
 from tests.support import api
@@ -85,6 +84,7 @@ async def test_a_check_begun_after_an_ending_was_answered_is_refused_under_load(
     async def hammer(tokens: dict[str, Any]) -> None:
         while not over.is_set():
             assert await status_of(client, tokens) == 200
+            await asyncio.sleep(0)  # on SQLite nothing else here would let the others have a turn
 
     load = [asyncio.create_task(hammer(tokens)) for tokens in hammering]
     for _ in range(3):
@@ -108,9 +108,9 @@ class Held(PostgresSessionChecks):
         self.answered = asyncio.Event()
         self.let_go = asyncio.Event()
 
-    async def _select(self, connection: AsyncConnection[Any], session_ids: list[uuid.UUID], now: datetime) -> list[Any]:
+    async def _select(self, line: Line, session_ids: list[uuid.UUID], now: datetime) -> list[Any]:
         self.asked.append(set(session_ids))
-        rows = await super()._select(connection, session_ids, now)
+        rows = await super()._select(line, session_ids, now)
         self.answered.set()
         await self.let_go.wait()
         return rows

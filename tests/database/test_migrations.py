@@ -9,10 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from alembic.script import ScriptDirectory
+from alembic.util.exc import CommandError
 from sqlalchemy import Column, Connection, Integer, MetaData, Table, inspect, text
 
 from app.config import database_url
-from app.infra.migrations import is_current, newest, upgrade
+from app.infra import migrations
+from app.infra.migrations import alembic_config, is_current, newest, upgrade
 from app.models import Base
 from scripts import check_migrations
 from scripts.check_migrations import Different, differences, downgrade, engine_of, leftovers
@@ -94,6 +97,42 @@ def test_migrating_again_changes_nothing(url: str) -> None:
     upgrade(url)
     upgrade(url)
     assert is_current(url)
+
+
+def test_the_newest_migration_is_the_one_alembic_would_name() -> None:
+    assert [newest()] == ScriptDirectory.from_config(alembic_config()).get_heads()
+
+
+def write_migration(folder: Path, revision: str, after: object) -> None:
+    text = f'"""A step"""\n\nrevision = {revision!r}\ndown_revision = {after!r}\n\n\ndef upgrade() -> None:\n    pass\n'
+    (folder / "versions" / f"{revision}_step.py").write_text(text)
+
+
+def test_the_newest_is_found_whatever_revisions_are_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checked against Alembic's own answer: a chain, a fork, and the merge of its ends."""
+    (tmp_path / "versions").mkdir()
+    monkeypatch.setattr(migrations, "MIGRATIONS", tmp_path)
+    scripts = alembic_config()
+    write_migration(tmp_path, "f00d", None)
+    write_migration(tmp_path, "0bad", "f00d")
+    assert [newest()] == ["0bad"] == ScriptDirectory.from_config(scripts).get_heads()
+    write_migration(tmp_path, "beef", "f00d")
+    assert len(ScriptDirectory.from_config(scripts).get_heads()) == 2
+    with pytest.raises(LookupError, match="one newest migration, not 2"):
+        newest()
+    write_migration(tmp_path, "aaaa", ("0bad", "beef"))
+    assert [newest()] == ["aaaa"] == ScriptDirectory.from_config(scripts).get_heads()
+
+
+def test_a_database_of_a_revision_unknown_here_is_not_current_and_not_touched(url: str) -> None:
+    """As after going back to an older release."""
+    upgrade(url)
+    with connected(url) as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = 'from_the_future'"))
+        connection.commit()
+    assert not is_current(url)
+    with pytest.raises(CommandError, match="from_the_future"):
+        upgrade(url)
 
 
 def test_several_processes_may_migrate_at_once(url: str, empty_database: str, tmp_path: Path) -> None:

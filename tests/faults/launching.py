@@ -32,7 +32,11 @@ def launch() -> NoReturn:
 
 
 def _again_and_again(main: Callable[[], NoReturn]) -> NoReturn:
-    import app.main  # noqa: F401 -- everything a server needs, once
+    # Everything a server of either stack needs, once.
+    import app.infra.redis
+    import app.infra.sessions_postgres
+    import app.infra.sessions_sqlite
+    import app.main  # noqa: F401
 
     while True:
         child = os.fork()

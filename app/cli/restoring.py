@@ -1,0 +1,21 @@
+"""What `after-restore` does."""
+
+from app.audit import service as audit
+from app.audit.facts import Fact
+from app.auth import sessions
+from app.core.caller import operator
+from app.core.server import Server
+from app.jobs import service as jobs
+from app.passwords.service import KIND as RESET_MAIL
+from app.tickets import service as tickets
+
+
+async def make_true(server: Server) -> tuple[int, int]:
+    """End every session and void every link; how many there were of each."""
+    now = server.clock()
+    async with server.database.write() as db:
+        ended = await sessions.end_everything(db, now)
+        voided = await tickets.void_all(db, now)
+        await jobs.forget(db, RESET_MAIL)
+        await audit.record(db, Fact.RESTORED, operator(now).client, now, sessions=ended, tickets=voided)
+    return ended, voided

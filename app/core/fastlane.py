@@ -1,0 +1,76 @@
+"""Requests that are answered before routing: the few that come at every call of somebody's application.
+
+FastAPI's routing, dependencies and answer take ten times as long as the check of a token (docs/performance.md). A lane asks the
+same credentials, and what it answers is what its route answers.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.core.edge import last_catch
+from app.core.sockets import Socket
+
+Headers = list[tuple[bytes, bytes]]
+
+
+@dataclass(slots=True)
+class Answer:
+    """A whole answer. The edge adds its headers."""
+
+    status: int
+    headers: Headers
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """Requests to one path, and to those below it if `below`; of them those that `takes` says, by what the scope holds.
+
+    `answer` may refuse by AppError. `always` goes out with every answer, refusals too.
+    """
+
+    path: str
+    answer: Callable[[Scope], Awaitable[Answer]]
+    takes: Callable[[Scope], bool] = lambda _: True
+    below: bool = False
+    always: tuple[tuple[bytes, bytes], ...] = ()
+
+
+OUTER_LANES: Socket[Lane] = Socket("core.OUTER_LANES")  # in front of CORS: these see preflights, and add no CORS headers
+LANES: Socket[Lane] = Socket("core.LANES")  # behind it
+
+
+class FastLane:
+    """Answers what one of its lanes takes, and passes on the rest; everything, while the server has a problem."""
+
+    def __init__(self, app: ASGIApp, *, lanes: list[Lane], problem_of: Callable[[], str | None]) -> None:
+        self.app = app
+        self.at = {lane.path: lane for lane in lanes}
+        self.below = {f"{lane.path}/": lane for lane in lanes if lane.below}
+        self.problem_of = problem_of
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        lane = self._lane(scope["path"]) if scope["type"] == "http" else None
+        if lane is None or self.problem_of() is not None or not lane.takes(scope):
+            await self.app(scope, receive, send)
+            return
+        scope["route"] = lane  # its path is what the log says
+        try:
+            answer = await lane.answer(scope)
+        except Exception as error:  # no lane may end without an answer (P5)
+            refusal = last_catch(error, scope)
+            refusal.raw_headers += lane.always
+            await refusal(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": answer.status, "headers": [*answer.headers, *lane.always]})
+        await send({"type": "http.response.body", "body": answer.body})
+
+    def _lane(self, path: str) -> Lane | None:
+        lane = self.at.get(path)
+        if lane is None:
+            for beginning, each in self.below.items():
+                if path.startswith(beginning):
+                    return each
+        return lane
