@@ -1,63 +1,37 @@
-"""People who log in without end: `python -m bench.speed.people TASK`, a process of its own beside the server.
+"""Starts and stops the people of logging_in.py."""
 
-Each connection logs somebody in, then the next; after a 503 it waits as long as Retry-After says. Told to end by SIGTERM
-they all close their connections at once, and it prints one line of JSON.
-"""
-
-import asyncio
-import itertools
 import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from contextlib import contextmanager
+from dataclasses import dataclass
 
+from bench.speed.logging_in import BEGUN, Seen
 from bench.speed.stand import Stand
 from bench.speed.wrk import Feed, UnmeasuredError
 from tests.support.processes import ROOT, reap_if_we_die
-
-LOST = (OSError, asyncio.IncompleteReadError, ValueError)
-PAUSE_SECONDS = 0.1
-
-
-@dataclass(slots=True)
-class Seen:
-    """What came back."""
-
-    good: list[float] = field(default_factory=list)  # moments, by the monotonic clock
-    shed: int = 0
-    others: dict[str, int] = field(default_factory=dict)
-
-    def check(self) -> None:
-        """Return if there was nothing but 200 and 503 with Retry-After.
-
-        Raises:
-            UnmeasuredError: there was.
-        """
-        if self.others:
-            raise UnmeasuredError(f"logins were answered otherwise than by 200 or 503 with Retry-After: {self.others}")
-
-    def rate(self, begins: float, ends: float) -> float:
-        """Logins a second in that time."""
-        return sum(begins <= moment < ends for moment in self.good) / (ends - begins)
 
 
 @dataclass(slots=True)
 class People:
     """A process of people, running."""
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[str]
 
     def stop(self) -> Seen:
-        """Make them go away at once; what they saw."""
+        """Make them go away at once; what they saw.
+
+        Raises:
+            UnmeasuredError: there was something else than 200 and 503 with Retry-After.
+        """
         self.process.send_signal(signal.SIGTERM)
         said, _ = self.process.communicate(timeout=30)
-        return Seen(**json.loads(said))
+        seen = Seen(**json.loads(said))
+        if seen.others:
+            raise UnmeasuredError(f"logins were answered otherwise than by 200 or 503 with Retry-After: {seen.others}")
+        return seen
 
 
 @contextmanager
@@ -66,68 +40,13 @@ def logging_in(stand: Stand, port: int, feed: Feed, connections: int) -> Iterato
     file = stand.new_folder() / "people.json"
     task = {"port": port, "file": str(feed.file), "first": feed.position, "connections": connections}
     file.write_text(json.dumps(task))
-    command = [sys.executable, "-m", "bench.speed.people", str(file)]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
-    reap_if_we_die(process.pid)
-    try:
-        yield People(process)
-    finally:
-        process.kill()
-        process.wait(10)
-
-
-async def _log_in(port: int, bodies: Iterator[bytes], seen: Seen) -> None:
-    while True:
+    command = [sys.executable, "-m", "bench.speed.logging_in", str(file)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        reap_if_we_die(process.pid)
         try:
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            try:
-                while True:
-                    await _once(reader, writer, next(bodies), seen)
-            finally:
-                writer.close()
-        except LOST as error:
-            name = type(error).__name__
-            seen.others[name] = seen.others.get(name, 0) + 1
-            await asyncio.sleep(PAUSE_SECONDS)
-
-
-async def _once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body: bytes, seen: Seen) -> None:
-    head = "POST /auth/login HTTP/1.1\r\nHost: localhost\r\nUser-Agent: people\r\nContent-Type: application/json\r\n"
-    writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-    status, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    await reader.readexactly(int(headers.get("content-length", "0")))
-    code = status.split()[1]
-    if code == "200":
-        seen.good.append(time.monotonic())
-    elif code == "503" and headers.get("retry-after", "").isdecimal():
-        seen.shed += 1
-        await asyncio.sleep(int(headers["retry-after"]))
-    else:
-        seen.others[code] = seen.others.get(code, 0) + 1
-        await asyncio.sleep(PAUSE_SECONDS)
-
-
-async def _work(task: dict[str, Any]) -> Seen:
-    lines = Path(task["file"]).read_bytes().splitlines()
-    first = task["first"] % len(lines)
-    bodies, seen, told = itertools.cycle(lines[first:] + lines[:first]), Seen(), asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
-    working = [asyncio.create_task(_log_in(task["port"], bodies, seen)) for _ in range(task["connections"])]
-    await told.wait()
-    for each in working:
-        each.cancel()
-    await asyncio.gather(*working, return_exceptions=True)
-    return seen
-
-
-def main() -> None:
-    """The command."""
-    task = json.loads(Path(sys.argv[1]).read_text())
-    seen = asyncio.run(_work(task))
-    with suppress(BrokenPipeError):
-        print(json.dumps({"good": seen.good, "shed": seen.shed, "others": seen.others}))
-
-
-if __name__ == "__main__":
-    main()
+            assert process.stdout is not None
+            if process.stdout.readline().strip() != BEGUN:
+                raise UnmeasuredError("nobody began to log in")
+            yield People(process)
+        finally:
+            process.kill()

@@ -39,6 +39,7 @@ class Sizes:
     memory_warm_up: int = 50_000
     scale_users: int = 1_000_000
     scale_small: int = 1_000
+    scale_refreshes: int = 90_000
     login_seconds: float = 10
     settle_seconds: float = 2  # until as many logins end as begin
     cost: int = 12
@@ -55,6 +56,7 @@ SMOKE = Sizes(
     memory_warm_up=500,
     scale_users=1_000,
     scale_small=100,
+    scale_refreshes=6_000,
     login_seconds=0.5,
     settle_seconds=0.3,
     cost=10,

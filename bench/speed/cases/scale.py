@@ -25,7 +25,6 @@ SMALL, LARGE = "small", "large"
 ENDED_EACH = 10
 PAGES = 20
 SECONDS = 3
-REFRESHES_OF_ALL = 3  # share of the refresh tokens of the refresh case that each database gets
 Feeds = Callable[[Home], Feed]
 
 
@@ -56,8 +55,7 @@ def scale(bench: Bench) -> list[Row]:
 
 
 def _refreshes(bench: Bench) -> Feeds:
-    count = bench.sizes.refreshes // REFRESHES_OF_ALL
-    return lambda home: home.crowd.refresh("refresh", home.crowd.more_seats(count))
+    return lambda home: home.crowd.refresh("refresh", home.crowd.more_seats(bench.sizes.scale_refreshes))
 
 
 def _kind(
