@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bench.speed.cases import CASES
+from bench.speed.cores import Busy
 from bench.speed.figures import Row
 from bench.speed.report import DOCS, write_docs
 from bench.speed.results import LEAST_ROUNDS, RESULTS, Found, save, stored
 from bench.speed.run import SMOKE, Bench, Case, Sizes
 from bench.speed.screen import Terminal, show
-from bench.speed.stand import Stand, load_average
+from bench.speed.stand import Stand
 from bench.speed.wrk import UnmeasuredError, has_wrk
 
+LOOK_SECONDS, TOO_BUSY = 1.0, 0.05
 ORDER = [case.name for case in CASES]
 
 
@@ -47,18 +49,28 @@ def measure(cases: Sequence[Case], sizes: Sizes, *, keeps: bool) -> list[Found]:
     rounds = sum(case.alternations for case in cases) * sizes.rounds
     with Terminal(rounds) as screen, Stand(sizes.users, sizes.cost, lasting=sizes.smoke) as stand:
         for case in cases:
-            started, load = time.monotonic(), load_average()
             screen.say(f"{case.name}: preparing")
+            others = 0.0 if sizes.smoke else _others(stand)
+            if others > TOO_BUSY:
+                screen.tell(f"{case.name}: other programs take {others:.0%} of the cores, so the figures are worth little")
+            started = time.monotonic()
             bench = Bench(stand, sizes, screen, {})
             rows = _rows(bench, case)
             taken = time.monotonic() - started
-            found.append(Found(case.name, case.title, rows, bench.said, taken, len(stand.cores.usable), load))
+            found.append(Found(case.name, case.title, rows, bench.said, taken, len(stand.cores.usable), others))
             screen.tell(f"{case.name}: {'; '.join(row.note for row in rows if _failed(row)) or 'measured'} ({taken:.0f} s)")
             done += case.alternations * sizes.rounds
             screen.reach(done)
             if keeps and not any(map(_failed, rows)):
                 save(case.name, stored(found[-1], sizes, " ".join(["python -m bench.speed", *sys.argv[1:]])), ORDER)
     return found
+
+
+def _others(stand: Stand) -> float:
+    """How busy the cores are while nothing of ours has anything to do."""
+    busy = Busy.now()
+    time.sleep(LOOK_SECONDS)
+    return busy.share(stand.cores.usable)
 
 
 def _rows(bench: Bench, case: Case) -> list[Row]:

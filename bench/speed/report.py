@@ -113,8 +113,9 @@ def _line(row: Row) -> str:
 
 
 def _section(case: Stored) -> str:
-    said = f"`{case['command']}`, {case['date']}, commit {case['commit']}, {_rounds(case)}, load average before {case['load']}."
-    return f"### {case['title']}\n\n{said}\n\n{_table(rows_of(case))}"
+    said = f"`{case['command']}`, {case['date']}, commit {case['commit']}, {_rounds(case)}"
+    others = f"other programs took {case['others']:.0%} of the cores just before"
+    return f"### {case['title']}\n\n{said}; {others}.\n\n{_table(rows_of(case))}"
 
 
 def _rounds(case: Stored) -> str:

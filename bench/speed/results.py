@@ -49,7 +49,7 @@ class Found:
     rounds: dict[str, list[Round]]
     seconds: float
     cores: int  # that may be used
-    load: float  # of the machine in the minute before, by others too
+    others: float  # share of the cores that other programs took just before
 
 
 def stored(found: Found, sizes: Sizes, command: str) -> Stored:
@@ -62,7 +62,7 @@ def stored(found: Found, sizes: Sizes, command: str) -> Stored:
         "machine": machine(found.cores),
         "sizes": asdict(sizes),
         "seconds": round(found.seconds),
-        "load": found.load,
+        "others": found.others,
         "rows": [asdict(row) for row in found.rows],
         "rounds": found.rounds,
     }

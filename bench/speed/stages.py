@@ -9,23 +9,24 @@ THREADS = "other threads (bcrypt)"
 SQL = "SQLAlchemy"
 LAST_USED = "writing “last used”"  # all that a request which only reads has to do with SQLAlchemy, once in five minutes a session
 
-# A frame belongs to the first rule that matches "file:function"; a stack to its innermost frame that belongs to one. So what a
-# stage calls in a library without a rule (uuid, datetime, json …) counts for the stage.
+# A stack belongs to the stage of its innermost frame that a rule matches ("file:function"). So what a stage calls in modules
+# without a rule (uuid, datetime, our own crypto …) counts for the stage.
 RULES: tuple[tuple[str, str], ...] = (
     (r"/uvicorn/(server|main|config)\.py|/app/cli/|/bench/speed/|/python3\.\d+/asyncio/(runners|base_events|events)\.py", LOOP),
     (r"/uvicorn/", "HTTP: sockets and parser"),
-    (r"/app/core/edge\.py:.*(_complete|headers)", "security headers"),
+    (r"/app/core/edge\.py:.*(_missing|_complete|send_with_headers)", "security headers"),
     (r"/structlog/|/logging/|/app/core/logs\.py", "access log"),
-    (r"/app/core/(fastlane|edge|client)\.py|/app/infra/uvicorn\.py", "edge"),
-    (r"/joserfc/|/app/auth/utils\.py:(Tokens|.*_uuid|.*_is_moment)|/app/auth/signatures", "tokens: read and write"),
+    (r"/app/core/(edge|client)\.py|/app/infra/uvicorn\.py", "edge"),
+    (r"/joserfc/|/app/auth/utils\.py:(Tokens|_)", "tokens: read and write"),
     (r"/app/infra/redis|/redis/|/hiredis/|/app/auth/blocklist\.py", "Redis"),
-    (r"/app/infra/sessions_", "session row: batch"),
+    (r"/app/infra/sessions_", "session row, batched"),
     (r"/psycopg", "PostgreSQL driver"),
     (r"/sqlalchemy/|/greenlet/", SQL),
-    (r"/app/(auth|users|audit|core)/(credentials|caller|lanes)\.py", "who is calling"),
-    (r"/fastapi/.*(serial|encoders)|/pydantic", "JSON"),
+    (r"/app/auth/credentials\.py|/app/core/caller\.py", "who is calling"),
+    (r"/app/auth/lanes\.py|/app/core/fastlane\.py", "answer before routing, its JSON"),
+    (r"/fastapi/.*(serial|encoders)|/pydantic", "JSON, validation"),
     (r"/fastapi/|/starlette/", "routing, dependencies"),
-    (r"/app/", "the flow's own code"),
+    (r"/app/(auth|audit|mail|users)/", "the flow's own code"),
 )
 _COMPILED = tuple((re.compile(pattern), stage) for pattern, stage in RULES)
 

@@ -1,6 +1,5 @@
 """What is measured on: PostgreSQL, Redis and files of our own, servers on one core, all else on another."""
 
-import os
 import secrets
 import shutil
 import sys
@@ -16,7 +15,7 @@ from app.config import load_settings
 from bench.speed.cores import Cores, on, plan
 from bench.speed.seeds import Crowd, settle
 from tests.support.postgres import Postgres
-from tests.support.processes import fast_temp
+from tests.support.processes import fast_temp, remove_if_we_die
 from tests.support.redis import RedisServer
 from tests.support.servers import ServerProcess
 from tests.support.stacks import Templates, new_name, settings_env
@@ -84,7 +83,9 @@ class Stand:
     @cached_property
     def folder(self) -> Path:
         """In memory if there is room: a disk's noise would hide differences."""
-        return Path(self._ends.enter_context(tempfile.TemporaryDirectory(prefix="authkeep-speed-", dir=fast_temp())))
+        folder = Path(self._ends.enter_context(tempfile.TemporaryDirectory(prefix="authkeep-speed-", dir=fast_temp())))
+        remove_if_we_die(folder)
+        return folder
 
     @cached_property
     def postgres(self) -> Postgres:
@@ -186,8 +187,3 @@ class Stand:
 
     def __exit__(self, *_: object) -> None:
         self._ends.close()
-
-
-def load_average() -> float:
-    """What else the machine had to do, over the past minute."""
-    return round(os.getloadavg()[0], 2)

@@ -46,7 +46,7 @@ def case(*rows: Row, command: str = "python -m bench.speed") -> Stored:
         },
         "sizes": asdict(Sizes()),
         "seconds": 90,
-        "load": 0.1,
+        "others": 0.02,
         "rows": [asdict(row) for row in rows],
         "rounds": {},
     }
@@ -84,7 +84,10 @@ def test_the_page_says_each_figure_its_goal_and_its_command(page: Path) -> None:
     assert "| me | 8,123 requests/s | 7,654 FastAPI route | 1.06 (1.01–1.13) | ≥ 1 × | reached |" in text
     assert "| login (cost 12) | 7.50 logins/s | 9.00 bcrypt | 0.83 (0.83–0.83) | ≥ 0.92 × | **missed** |" in text
     assert "1 of 2 goals are reached" in text
-    assert "`python -m bench.speed --only login --save`, 2026-07-01 12:00 UTC, commit abc123" in text
+    said = (
+        "`python -m bench.speed --only login --save`, 2026-07-01 12:00 UTC, commit abc123, 5 rounds of 5 s; other programs took"
+    )
+    assert said in text
     assert "{" not in text
 
 
