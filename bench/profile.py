@@ -120,9 +120,9 @@ def profile(stand: Stand, flow: Flow, rounds: int, seconds: int) -> dict[str, ob
             for stage, time in stages_of(watched, flow, seconds).items():
                 summed[stage] = summed.get(stage, 0.0) + time
     loop, others = median(each.loop for each in taken), median(each.others for each in taken)
+    if flow.only_reads and SQL in summed:
+        summed[LAST_USED] = summed.pop(SQL)
     stages = in_microseconds(summed, loop)
-    if flow.only_reads and SQL in stages:
-        stages[LAST_USED] = stages.pop(SQL)
     if others >= 1:
         stages[THREADS] = round(others, 2)
     return {"total": round(loop + others, 2), "stages": stages}
