@@ -15,6 +15,7 @@ DOCS = ROOT / "docs" / "performance.md"
 IMAGES = ROOT / "docs" / "img"
 VERDICTS = {True: "reached", False: "**missed**", None: ""}
 TABLE = "| | measured | beside it | ratio (least–greatest) | to reach | |\n|---|---:|---:|---:|---:|---|"
+SUMMARY = TABLE.replace(" | |\n", " | | command |\n") + "---|"
 
 TEXT = """<!-- Written by `python -m bench.speed --docs`; edit bench/speed/report.py instead. -->
 # How fast it is
@@ -96,10 +97,10 @@ def write_docs() -> None:
 
 
 def _summary(cases: Mapping[str, Stored]) -> str:
-    rows = [row for case in cases.values() for row in rows_of(case) if row.goal is not None]
-    judged = [row for row in rows if row.reached is not None]
-    reached = sum(bool(row.reached) for row in judged)
-    return f"{reached} of {len(judged)} goals are reached.\n\n" + _table(rows)
+    found = [(row, case["command"]) for case in cases.values() for row in rows_of(case) if row.goal is not None]
+    judged = [row.reached for row, _ in found if row.reached is not None]
+    lines = [f"{_line(row)} `{command}` |" for row, command in found]
+    return "\n".join([f"{sum(judged)} of {len(judged)} goals are reached.", "", SUMMARY, *lines])
 
 
 def _table(rows: Iterable[Row]) -> str:

@@ -81,8 +81,9 @@ def test_a_case_measured_again_takes_the_place_of_the_one_before(page: Path) -> 
 def test_the_page_says_each_figure_its_goal_and_its_command(page: Path) -> None:
     report.write_docs()
     text = page.read_text()
-    assert "| me | 8,123 requests/s | 7,654 FastAPI route | 1.06 (1.01–1.13) | ≥ 1 × | reached |" in text
+    assert "| me | 8,123 requests/s | 7,654 FastAPI route | 1.06 (1.01–1.13) | ≥ 1 × | reached |\n" in text
     assert "| login (cost 12) | 7.50 logins/s | 9.00 bcrypt | 0.83 (0.83–0.83) | ≥ 0.92 × | **missed** |" in text
+    assert "| ≥ 1 × | reached | `python -m bench.speed` |\n" in text
     assert "1 of 2 goals are reached" in text
     said = (
         "`python -m bench.speed --only login --save`, 2026-07-01 12:00 UTC, commit abc123, 5 rounds of 5 s; other programs took"
