@@ -13,7 +13,7 @@ from app.config import Settings
 from app.core.clock import Clock, system_clock
 from app.core.health import HEALTH, HealthCheck
 from app.core.limits import RateLimits
-from app.core.ports import MailTransport, Refusals, SessionChecks
+from app.core.ports import MailTransport, Refusals, Rotations, SessionChecks
 from app.core.server import Server
 from app.database import Database, prepare_file
 from app.health import feature as health
@@ -44,10 +44,12 @@ def build_server(settings: Settings, clock: Clock = system_clock) -> Server:
     prepare_file(settings.database_url)
     database = Database(settings.database_url)
     counters, refusals = _redis(settings)
+    sessions, rotations = _hot_path(settings, database)
     server = Server(
         settings=settings,
         database=database,
-        sessions=_session_checks(settings, database),
+        sessions=sessions,
+        rotations=rotations,
         refusals=refusals,
         limits=_limits(settings, counters),
         mail=_transport(settings, database),
@@ -66,6 +68,8 @@ async def close_server(server: Server) -> None:
     for close in server.closers:
         await close()
     await server.sessions.close()
+    if server.rotations is not None:
+        await server.rotations.close()
     if server.refusals is not None:
         await server.refusals.close()
     await server.database.close()
@@ -79,14 +83,16 @@ def _redis(settings: Settings) -> "tuple[RedisCounters, RedisRefusals] | tuple[N
     return RedisCounters(settings.redis_url), RedisRefusals(settings.redis_url)
 
 
-def _session_checks(settings: Settings, database: Database) -> SessionChecks:
+def _hot_path(settings: Settings, database: Database) -> tuple[SessionChecks, Rotations | None]:
+    url = settings.database_url
     if database.is_sqlite:
         from app.infra.sessions_sqlite import SqliteSessionChecks
 
-        return SqliteSessionChecks(settings.database_url)
+        return SqliteSessionChecks(url), None  # one writer at a time: there is no commit to share
+    from app.infra.rotations_postgres import PostgresRotations
     from app.infra.sessions_postgres import PostgresSessionChecks
 
-    return PostgresSessionChecks(settings.database_url)
+    return PostgresSessionChecks(url), PostgresRotations(url)
 
 
 def _limits(settings: Settings, counters: "RedisCounters | None") -> RateLimits:

@@ -5,6 +5,7 @@ each get theirs from here. SQLite and PostgreSQL differ in this file and in `app
 """
 
 import os
+import select
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -13,7 +14,8 @@ from typing import Any
 
 from sqlalchemy import BigInteger, DateTime, Dialect, Integer, LargeBinary, MetaData, String, TypeDecorator, event, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import Engine, make_url
+from sqlalchemy.engine import CursorResult, Engine, make_url
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeEngine
@@ -181,15 +183,23 @@ def _sqlite_engine(url: str, *, immediate: bool) -> AsyncEngine:
 
 
 def _postgres_engine(url: str) -> AsyncEngine:
-    return create_async_engine(
+    engine = create_async_engine(
         url,
         hide_parameters=True,
-        pool_pre_ping=True,
         pool_size=POOL_SIZE,
         max_overflow=POOL_SIZE,
         pool_timeout=POOL_WAIT_SECONDS,
         connect_args=postgres_options(),
     )
+    event.listen(engine.sync_engine, "checkout", _check_out)
+    return engine
+
+
+def _check_out(connection: Any, _record: Any, _proxy: Any) -> None:
+    # A server that went away has closed its end, and that can be read off the socket; asking it (SQLAlchemy's pre-ping) would
+    # be a round trip before each transaction. One that is silent is told by the time-outs, either way.
+    if connection.driver_connection.closed or select.select([connection.driver_connection.fileno()], [], [], 0)[0]:
+        raise DisconnectionError
 
 
 def postgres_options() -> dict[str, Any]:
@@ -224,4 +234,15 @@ async def primary_problem(db: AsyncSession) -> str | None:
 
 def insert_into(db: AsyncSession, table: type[Base]) -> Any:
     """An INSERT that knows ON CONFLICT, which both databases have but SQLAlchemy spells per dialect."""
-    return (postgresql if db.get_bind().dialect.name == "postgresql" else sqlite).insert(table)
+    return upserts_of(db)(table)
+
+
+def upserts_of(db: AsyncSession) -> Callable[[Any], Any]:
+    """`insert` with ON CONFLICT for this database: what a statement that is built once is built by."""
+    return postgresql.insert if db.get_bind().dialect.name == "postgresql" else sqlite.insert
+
+
+async def run(db: AsyncSession, statement: Any, values: dict[str, Any]) -> CursorResult[*tuple[Any, ...]]:
+    """Execute a statement that was built once, past the ORM: half the time of building and mapping it at each call."""
+    result: CursorResult[*tuple[Any, ...]] = await (await db.connection()).execute(statement, values)
+    return result

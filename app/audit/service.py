@@ -4,12 +4,16 @@ import uuid
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.facts import Fact
 from app.audit.models import AuditEvent
 from app.core.caller import Caller
 from app.core.client import Client
+from app.database import run
+
+RECORD: Any = insert(AuditEvent.__table__).inline()  # type: ignore[arg-type]  # declared as FromClause, it is a Table
 
 
 async def record(
@@ -24,20 +28,21 @@ async def record(
     **data: Any,
 ) -> None:
     """One row, in the caller's transaction: all or none. `data` holds what changed, never a secret or a whole address."""
-    db.add(
-        AuditEvent(
-            at=now,
-            fact=fact,
-            actor_id=actor,
-            subject_id=subject,
-            session_id=session,
-            address=client.address[:64],
-            user_agent=client.user_agent,
-            request_id=client.request_id,
-            data=data,
-        )
+    await run(
+        db,
+        RECORD,
+        {
+            "at": now,
+            "fact": fact,
+            "actor_id": actor,
+            "subject_id": subject,
+            "session_id": session,
+            "address": client.address[:64],
+            "user_agent": client.user_agent,
+            "request_id": client.request_id,
+            "data": data,
+        },
     )
-    await db.flush()
 
 
 async def record_denial(db: AsyncSession, caller: Caller, now: datetime) -> None:

@@ -1,19 +1,27 @@
-"""GET /auth/me and /auth/verify, answered before routing by the same credentials as everything else."""
+"""GET /auth/me, /auth/verify and the plain case of refresh, answered before routing by the same services as everything else."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from urllib.parse import parse_qsl
 
 from fastapi.security.utils import get_authorization_scheme_param
-from pydantic import TypeAdapter
-from starlette.types import Scope
+from pydantic import TypeAdapter, ValidationError
+from starlette.types import Receive, Scope
 
+from app.auth.deps import AuthKit
+from app.auth.schemas import RefreshIn, TokensOut
+from app.auth.sessions import refresh_plainly
 from app.core.caller import CREDENTIALS, Caller, refuse
 from app.core.client import CLIENT
 from app.core.fastlane import LANES, OUTER_LANES, Answer, Lane
-from app.core.ports import Account
+from app.core.limits import count_once
+from app.core.ports import Account, Rotations
 from app.core.server import Server
 
-ME, VERIFY = "/auth/me", "/auth/verify"
+ME, VERIFY, REFRESH = "/auth/me", "/auth/verify", "/auth/refresh"
+FOR_ENVOY = "/auth/verify/envoy"  # its ext_authz takes 200 for a yes, and no other 2xx
+BODY_SECONDS, MOST_BODY = 0.25, 8192
 VARY = (b"vary", b"Origin")
 IDENTITY = {
     "X-Auth-User": "The account's id",
@@ -26,24 +34,62 @@ ACCOUNT = TypeAdapter(Account)  # the fields of UserOut, which a test compares: 
 
 
 def install_lanes(server: Server) -> None:
-    """Take GET /auth/me, and any method on /auth/verify and below it."""
+    """Take GET /auth/me, any method on /auth/verify and below it, and refresh where rotations can share a commit."""
     credentials, clock = CREDENTIALS.one(server.parts), server.clock
 
-    async def me(scope: Scope) -> Answer:
+    async def me(scope: Scope, _receive: Receive) -> Answer:
         caller = await credentials.find(bearer_token(scope), scope[CLIENT], clock())
-        body = ACCOUNT.dump_json(caller.me)
-        return Answer(200, [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))], body)
+        return _json(ACCOUNT.dump_json(caller.me))
 
-    async def verify(scope: Scope) -> Answer:
+    async def verify(scope: Scope, _receive: Receive) -> Answer:
         now = clock()
         caller = await credentials.find(bearer_token(scope), scope[CLIENT], now)
-        return await verified(server, caller, scope["query_string"], now)
+        answer = await verified(server, caller, scope["query_string"], now)
+        if scope["path"].startswith(FOR_ENVOY):
+            answer.status = 200
+            answer.headers.append((b"content-length", b"0"))
+        return answer
 
     # A page of the same origin, and everything that is no page, sends no Origin with a GET: CORS has nothing to say of it
     # but Vary, which it adds to every answer. The pages of other origins go through CORS first.
     server.plug(OUTER_LANES, Lane(ME, me, _is_plain_get, always=(VARY,)))
-    server.plug(OUTER_LANES, Lane(VERIFY, verify, below=True))
+    server.plug(OUTER_LANES, Lane(VERIFY, verify, _is_no_page_or_preflight, below=True, always=(VARY,)))
     server.plug(LANES, Lane(ME, me, _is_get))
+    server.plug(LANES, Lane(VERIFY, verify, below=True))
+    if server.rotations is not None:
+        refresh = _refresh_lane(server, server.kit(AuthKit), server.rotations)
+        server.plug(OUTER_LANES, Lane(REFRESH, refresh, _is_plain_json, always=(VARY,)))
+
+
+def _refresh_lane(server: Server, kit: AuthKit, rotations: Rotations) -> Callable[[Scope, Receive], Awaitable[Answer | None]]:
+    async def refresh(scope: Scope, receive: Receive) -> Answer | None:
+        body = await _small_body(receive)
+        if body is None:
+            return None
+        try:
+            asked = RefreshIn.model_validate_json(body)
+        except ValidationError:
+            return None  # the route says what is wrong
+        await count_once(server, scope, "refresh")
+        pair = await refresh_plainly(rotations, kit, asked.refresh_token, scope[CLIENT], server.clock())
+        return _json(TokensOut.model_validate(pair, from_attributes=True).model_dump_json().encode()) if pair else None
+
+    return refresh
+
+
+async def _small_body(receive: Receive) -> bytes | None:
+    """A body that came with its head, as a client's library sends it; None for any other, which is read under the deadline."""
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            message = await receive()
+    except TimeoutError:
+        return None
+    body: bytes = message.get("body", b"")
+    return None if message["type"] != "http.request" or message.get("more_body") or len(body) > MOST_BODY else body
+
+
+def _json(body: bytes) -> Answer:
+    return Answer(200, [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))], body)
 
 
 def _is_get(scope: Scope) -> bool:
@@ -52,12 +98,19 @@ def _is_get(scope: Scope) -> bool:
 
 
 def _is_plain_get(scope: Scope) -> bool:
-    if scope["method"] != "GET":
-        return False
+    return scope["method"] == "GET" and not _has_origin(scope)
+
+
+def _is_no_page_or_preflight(scope: Scope) -> bool:
+    # A preflight, which CORS would answer with 200, must pass no gateway.
+    return scope["method"] == "OPTIONS" or not _has_origin(scope)
+
+
+def _has_origin(scope: Scope) -> bool:
     for name, _ in scope["headers"]:  # noqa: SIM110 -- any() over a generator takes four times as long
         if name == b"origin":
-            return False
-    return True
+            return True
+    return False
 
 
 def bearer_token(scope: Scope) -> str | None:
@@ -67,6 +120,10 @@ def bearer_token(scope: Scope) -> str | None:
             scheme, token = get_authorization_scheme_param(value.decode("latin-1"))
             return token if scheme.lower() == "bearer" else None
     return None
+
+
+def _is_plain_json(scope: Scope) -> bool:
+    return scope["method"] == "POST" and (b"content-type", b"application/json") in scope["headers"] and not _has_origin(scope)
 
 
 async def verified(server: Server, caller: Caller, query: bytes, now: datetime) -> Answer:

@@ -1,25 +1,33 @@
 """SQL of sessions, known devices and failed logins."""
 
 import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import case, delete, exists, select, update
+from sqlalchemy import bindparam, case, delete, exists, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.auth.models import KnownDevice, LoginFailure, Session
-from app.database import insert_into
+from app.core.crypto import random_id
+from app.database import Digest, UtcDateTime, run, upserts_of
 from app.users.models import User
 
 FREE_FAILURES = 4  # the fifth failure in a row is the first to be followed by a wait
 MOST_WAIT_SECONDS = 900
+SESSIONS: Any = Session.__table__
+SESSION_COLUMNS = tuple(column.name for column in SESSIONS.columns)
+ADD_SESSION = SESSIONS.insert()
+ADD_DEVICE = insert(KnownDevice.__table__)  # type: ignore[arg-type]  # declared as FromClause, it is a Table
+CLEAR_FAILURES: Any = delete(LoginFailure.__table__).where(LoginFailure.key == bindparam("lane"))  # type: ignore[arg-type]  # as above
 WAITS = {FREE_FAILURES + 1 + n: min(2**n, MOST_WAIT_SECONDS) for n in range(11)}
 
 
 async def add_session(db: AsyncSession, session: Session) -> None:
     """A new session."""
-    db.add(session)
-    await db.flush()
+    await run(db, ADD_SESSION, {name: getattr(session, name) for name in SESSION_COLUMNS})
 
 
 async def find_session(db: AsyncSession, session_id: uuid.UUID) -> Session | None:
@@ -99,10 +107,10 @@ async def touch_session(db: AsyncSession, session_id: uuid.UUID, now: datetime, 
     await db.execute(update(Session).where(Session.id == session_id, Session.used_at < older_than).values(used_at=now))
 
 
-async def add_device(db: AsyncSession, device: KnownDevice) -> None:
+async def add_device(db: AsyncSession, user_id: uuid.UUID, digest: bytes, now: datetime, expires_at: datetime) -> None:
     """A device its owner signed in on."""
-    db.add(device)
-    await db.flush()
+    values = {"id": random_id(), "user_id": user_id, "digest": digest, "created_at": now, "expires_at": expires_at}
+    await run(db, ADD_DEVICE, values)
 
 
 async def find_device(db: AsyncSession, user_id: uuid.UUID, digest: bytes, now: datetime) -> KnownDevice | None:
@@ -123,52 +131,80 @@ async def delete_all_devices(db: AsyncSession) -> None:
     await db.execute(delete(KnownDevice))
 
 
-async def charge_try(db: AsyncSession, key: bytes, now: datetime, keep_for: timedelta) -> int | None:
-    """Count one try before it is made; how many failures in a row that would make, or None if its time has not come.
+@cache
+def _charging(insert: Callable[[Any], Any], *, account: bool) -> Any:
+    """Count a try of a lane, if its time has come; and one of an account's lane, which never has to wait.
 
-    One statement: twenty tries at once are counted one after the other, and the fifth makes the rest wait.
+    One statement: twenty tries at once are counted one after the other, and the fifth makes the rest wait. The rows are taken
+    in the order of the values, the identifier's before the account's, as they are everywhere.
     """
-    # Well in the past: a request that began a little earlier, or by another replica's clock, need not wait either.
-    free = now - timedelta(minutes=1)
-    before = LoginFailure.failures
-    counted: Any = case((LoginFailure.forget_at <= now, 1), else_=before + 1)
-    waits = {count: now + timedelta(seconds=seconds) for count, seconds in WAITS.items()}
-    late = now + timedelta(seconds=MOST_WAIT_SECONDS)
+    lane = {"key": bindparam("lane"), "failures": 1, "next_at": bindparam("free"), "forget_at": bindparam("forget_at")}
+    whole = {
+        "key": bindparam("account"),
+        "failures": 1,
+        "next_at": bindparam("free"),
+        "forget_at": bindparam("forget_account_at"),
+    }
+    charge = insert(LoginFailure).values([lane, whole] if account else [lane])
+    before, over = LoginFailure.failures, LoginFailure.forget_at <= bindparam("now", type_=UtcDateTime)
     next_at = case(
-        (LoginFailure.forget_at <= now, free),
-        (before < FREE_FAILURES, free),
-        *((before == count - 1, moment) for count, moment in waits.items()),
-        else_=late,
+        (over, charge.excluded.next_at),
+        (before < FREE_FAILURES, charge.excluded.next_at),
+        *((before == count - 1, bindparam(f"after_{count}", type_=UtcDateTime)) for count in WAITS),
+        else_=bindparam("late", type_=UtcDateTime),
     )
-    first = {"key": key, "failures": 1, "next_at": free, "forget_at": now + keep_for}
-    charge = (
-        insert_into(db, LoginFailure)
-        .values(first)
-        .on_conflict_do_update(
-            index_elements=[LoginFailure.key],
-            set_={"failures": counted, "next_at": next_at, "forget_at": now + keep_for},
-            where=LoginFailure.next_at <= now,
-        )
-        .returning(LoginFailure.failures)
-    )
-    failures: int | None = await db.scalar(charge)
-    return failures
+    its_turn = LoginFailure.next_at <= bindparam("now", type_=UtcDateTime)
+    if account:
+        of_account = LoginFailure.key == bindparam("account", type_=Digest)
+        next_at, its_turn = case((of_account, charge.excluded.next_at), else_=next_at), or_(of_account, its_turn)
+    return charge.on_conflict_do_update(
+        index_elements=[LoginFailure.key],
+        set_={
+            "failures": case((over, 1), else_=before + 1),
+            "next_at": next_at,
+            "forget_at": charge.excluded.forget_at,
+            "told_at": case((over, None), else_=LoginFailure.told_at),
+        },
+        where=its_turn,
+    ).returning(LoginFailure.key, LoginFailure.failures, LoginFailure.told_at)
 
 
-async def count_try(db: AsyncSession, key: bytes, now: datetime, keep_for: timedelta) -> tuple[int, bool]:
-    """Count one try that never has to wait; how many failures in a row that would make, and whether anybody was told of them."""
-    counted = case((LoginFailure.forget_at <= now, 1), else_=LoginFailure.failures + 1)
-    told = case((LoginFailure.forget_at <= now, None), else_=LoginFailure.told_at)
-    charge = (
-        insert_into(db, LoginFailure)
-        .values({"key": key, "failures": 1, "next_at": now, "forget_at": now + keep_for})
-        .on_conflict_do_update(
-            index_elements=[LoginFailure.key], set_={"failures": counted, "forget_at": now + keep_for, "told_at": told}
-        )
-        .returning(LoginFailure.failures, LoginFailure.told_at)
-    )
-    failures, told_at = (await db.execute(charge)).one()
-    return failures, told_at is not None
+@dataclass(frozen=True, slots=True)
+class Charged:
+    """How many failures in a row the try would make of its lane, and of the account's; and whether anybody was told."""
+
+    failures: int
+    of_account: int
+    told: bool
+
+
+async def charge_try(
+    db: AsyncSession,
+    lane: bytes,
+    now: datetime,
+    keep_for: timedelta,
+    *,
+    account: bytes | None = None,
+    keep_account_for: timedelta = timedelta(0),
+) -> Charged | None:
+    """Count one try before it is made; None if its time has not come. Then the caller rolls back what the account was charged."""
+    values = {
+        "lane": lane,
+        "now": now,
+        # Well in the past: a request that began a little earlier, or by another replica's clock, need not wait either.
+        "free": now - timedelta(minutes=1),
+        "forget_at": now + keep_for,
+        "late": now + timedelta(seconds=MOST_WAIT_SECONDS),
+        **{f"after_{count}": now + timedelta(seconds=seconds) for count, seconds in WAITS.items()},
+    }
+    if account is not None:
+        values |= {"account": account, "forget_account_at": now + keep_account_for}
+    rows = (await run(db, _charging(upserts_of(db), account=account is not None), values)).all()
+    counted = {bytes(key): (failures, told_at is not None) for key, failures, told_at in rows}
+    if lane not in counted:
+        return None
+    failures, _ = counted[lane]
+    return Charged(failures, *(counted[account] if account is not None else (0, True)))
 
 
 async def take_telling(db: AsyncSession, key: bytes, now: datetime) -> bool:
@@ -193,7 +229,7 @@ async def clear_failures(db: AsyncSession, *keys: bytes) -> None:
     One statement would lock the rows in any order, and two logins at once could wait for each other.
     """
     for key in keys:
-        await db.execute(delete(LoginFailure).where(LoginFailure.key == key))
+        await run(db, CLEAR_FAILURES, {"lane": key})
 
 
 async def delete_old(db: AsyncSession, now: datetime, sessions_before: datetime) -> None:

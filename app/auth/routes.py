@@ -3,7 +3,7 @@
 import uuid
 from typing import Annotated
 
-from fastapi import APIRouter, Cookie, Query, Request, Response, Security
+from fastapi import APIRouter, Cookie, Request, Response, Security
 
 from app.auth import service, sessions
 from app.auth.cookies import set_device_cookie
@@ -18,7 +18,6 @@ from app.core.client import ClientOf
 from app.core.deps import Db, DbRead, Now, ServerOf, Transactions
 from app.core.errors import Forbidden, Invalid, Overloaded, TokenInvalid, TooManyRequests, Unauthenticated
 from app.core.limits import Limited
-from app.core.permissions import Role
 from app.core.ports import Account
 from app.core.problems import JSON_BODY, refusals
 from app.core.wire import JSON_ONLY
@@ -26,6 +25,13 @@ from app.users.errors import EmailTaken, UsernameTaken
 from app.users.models import User
 from app.users.schemas import UserOut
 
+ROLE_PARAMETER = {
+    "name": "role",
+    "in": "query",
+    "required": False,
+    "description": "Roles the caller must have, every one of them",
+    "schema": {"type": "array", "items": {"type": "string"}},
+}
 router = APIRouter(prefix="/auth", tags=["auth"], dependencies=[JSON_ONLY])
 
 
@@ -128,14 +134,9 @@ async def me(caller: SignedIn) -> Account:
         204: {"headers": {name: {"description": text, "schema": {"type": "string"}} for name, text in IDENTITY.items()}},
         **refusals(Unauthenticated, TokenInvalid, Forbidden),
     },
+    openapi_extra={"parameters": [ROLE_PARAMETER]},
 )
-async def verify(
-    request: Request,
-    caller: SignedIn,
-    server: ServerOf,
-    now: Now,
-    role: Annotated[list[Role] | None, Query(description="Roles the caller must have, every one of them")] = None,  # noqa: ARG001 -- for OpenAPI
-) -> Response:
+async def verify(request: Request, caller: SignedIn, server: ServerOf, now: Now) -> Response:
     """For gateways (nginx `auth_request`, Traefik ForwardAuth, Caddy `forward_auth`, Envoy `ext_authz`): any method, this path
     and all below it; who the caller is comes back in headers.
     """

@@ -16,11 +16,13 @@ from app.audit.facts import Fact
 from app.auth import repository, sessions
 from app.auth.deps import AuthKit
 from app.auth.errors import LoginFailed, TooManyTries
+from app.auth.repository import Charged
 from app.auth.sessions import Pair
 from app.auth.utils import Verdict
 from app.core.client import Client
 from app.core.crypto import digest, keyed_digest, random_id
 from app.core.permissions import Role
+from app.core.ports import Account
 from app.database import Database
 from app.mail import service as mail
 from app.users import service as users
@@ -40,7 +42,6 @@ class Attempt:
     account_lane: bytes
     failures: int
     told: bool  # whether the owner knows of them
-    schemes: list[str]
     device: str | None  # the secret of a known device, else None
 
     @property
@@ -96,11 +97,11 @@ async def log_in(
         async with database.write() as db:
             attempt = await _charge(db, kit, key, device, now)
         stored = attempt.candidate.password_hash
-        check = partial(kit.passwords.check, password, stored, attempt.schemes, may_upgrade=attempt.may_succeed)
+        check = partial(kit.passwords.check, password, stored, attempt.candidate.schemes, may_upgrade=attempt.may_succeed)
         verdict: Verdict = await run(check)
     async with database.write() as db:
         # A wrong password takes no lock: there would be none to take for an unknown account, and that can be measured.
-        user = await _lock_unchanged(db, attempt) if verdict.right and attempt.may_succeed else None
+        user = await _touch_unchanged(db, attempt.candidate, now) if verdict.right and attempt.may_succeed else None
         if user is None:
             await _note_failure(db, attempt, client, now)
             raise LoginFailed
@@ -114,22 +115,22 @@ async def _charge(db: AsyncSession, kit: AuthKit, key: str, device: str | None, 
     if device is not None:
         known = await repository.find_device(db, candidate.id or random_id(), digest(device), now)
     lane = _lane(kit, "device", known.id.bytes) if known else _lane(kit, "identifier", key)
-    await charge(db, lane, now)
     account_lane = account_lane_of(kit, candidate.id) if candidate.id else _lane(kit, "account", key)
-    failures, told = (0, True) if known else await repository.count_try(db, account_lane, now, STOP_KEPT)
-    schemes = await users.get_schemes(db)
-    return Attempt(candidate, lane, account_lane, failures, told, schemes, device if known else None)
+    charged = await charge(db, lane, now, account=None if known else account_lane)
+    return Attempt(candidate, lane, account_lane, charged.of_account, charged.told, device if known else None)
 
 
-async def charge(db: AsyncSession, lane: bytes, now: datetime) -> None:
-    """Count a try of a lane before it is made.
+async def charge(db: AsyncSession, lane: bytes, now: datetime, *, account: bytes | None = None) -> Charged:
+    """Count a try of a lane before it is made, and of the account's.
 
     Raises:
         TooManyTries: its time has not come; nothing is counted.
     """
-    if await repository.charge_try(db, lane, now, LANE_KEPT) is None:
+    charged = await repository.charge_try(db, lane, now, LANE_KEPT, account=account, keep_account_for=STOP_KEPT)
+    if charged is None:
         next_at = await repository.find_next_at(db, lane)
         raise TooManyTries(int((next_at - now).total_seconds()) + 1 if next_at else 1)
+    return charged
 
 
 def _lane(kit: AuthKit, kind: str, of: str | bytes) -> bytes:
@@ -146,14 +147,11 @@ def proof_lane_of(kit: AuthKit, user_id: uuid.UUID) -> bytes:
     return _lane(kit, "proof", user_id.bytes)
 
 
-async def _lock_unchanged(db: AsyncSession, attempt: Attempt) -> User | None:
+async def _touch_unchanged(db: AsyncSession, before: Candidate, now: datetime) -> Account | None:
     """The account, held, if it is still as it was when the password was checked against it."""
-    user = await users.lock_user(db, attempt.candidate.id) if attempt.candidate.id else None
-    return user if _is_same(user, attempt.candidate) else None
-
-
-def _is_same(user: User | None, before: Candidate) -> bool:
-    return user is not None and user.active and user.epoch == before.epoch
+    if before.id is None or before.epoch is None:
+        return None
+    return await users.touch_unchanged(db, before.id, before.epoch, now)
 
 
 async def _note_failure(db: AsyncSession, attempt: Attempt, client: Client, now: datetime) -> None:
@@ -169,13 +167,12 @@ async def _note_failure(db: AsyncSession, attempt: Attempt, client: Client, now:
 
 
 async def _succeed(
-    db: AsyncSession, kit: AuthKit, attempt: Attempt, user: User, verdict: Verdict, client: Client, now: datetime
+    db: AsyncSession, kit: AuthKit, attempt: Attempt, user: Account, verdict: Verdict, client: Client, now: datetime
 ) -> Pair:
     await repository.clear_failures(db, attempt.lane, *(() if attempt.device else (attempt.account_lane,)))
     if verdict.upgraded and attempt.candidate.password_hash:
         await users.upgrade_hash(db, user.id, attempt.candidate.password_hash, verdict.upgraded, kit.passwords.label)
-    await users.touch_login(db, user.id, now)
-    pair = await sessions.open_session(db, kit, user.account(), client, now, amr="pwd", device=attempt.device)
+    pair = await sessions.open_session(db, kit, user, client, now, amr="pwd", device=attempt.device)
     await audit.record(db, Fact.LOGIN_SUCCEEDED, client, now, actor=user.id, subject=user.id, session=pair.session_id)
     return pair
 

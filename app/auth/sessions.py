@@ -12,13 +12,13 @@ from app.auth import repository
 from app.auth.blocklist import note_ended
 from app.auth.deps import AuthKit
 from app.auth.errors import RefreshRefused, SessionGone, SessionNotFound
-from app.auth.models import KnownDevice, Session
+from app.auth.models import Session
 from app.auth.utils import RefreshClaims, SessionFacts
 from app.core.caller import Caller, confirm
 from app.core.client import Client
-from app.core.crypto import digest, keyed_digest, new_id, random_id, random_secret
+from app.core.crypto import digest, keyed_digest, new_id, random_secret
 from app.core.errors import TokenInvalid, Unauthenticated
-from app.core.ports import Account
+from app.core.ports import Account, Rotated, Rotation, Rotations
 from app.mail import service as mail
 from app.users import service as users
 
@@ -57,18 +57,32 @@ async def open_session(
     await repository.add_session(db, session)
     if device is None:
         device = random_secret()
-        known = KnownDevice(
-            id=random_id(), user_id=account.id, digest=digest(device), created_at=now, expires_at=now + DEVICE_LIFE
-        )
-        await repository.add_device(db, known)
+        await repository.add_device(db, account.id, digest(device), now, now + DEVICE_LIFE)
     return _pair(kit, account, session, now, device)
 
 
-def _pair(kit: AuthKit, account: Account, session: Session, now: datetime, device: str | None = None) -> Pair:
+def _pair(kit: AuthKit, account: Account, session: Session | Rotated, now: datetime, device: str | None = None) -> Pair:
     facts = SessionFacts(session.id, session.generation, session.rotated_at, session.created_at, session.expires_at, session.amr)
     life = min(kit.tokens.access_life, session.expires_at - now)
     access, refresh = kit.tokens.write_access(account, facts, now), kit.tokens.write_refresh(account, facts)
     return Pair(access, refresh, int(life.total_seconds()), session.id, device)
+
+
+async def refresh_plainly(rotations: Rotations, kit: AuthKit, token: str, client: Client, now: datetime) -> Pair | None:
+    """The next pair for a refresh token that is spent for the first time; None for `refresh` to decide.
+
+    Raises:
+        TokenInvalid: it is not good.
+        Unavailable: it can't be known.
+    """
+    claims = kit.tokens.read_refresh(token, now)
+    who = _client_digest(kit, client)
+    rotated = await rotations.rotate(Rotation(claims.session_id, claims.user_id, claims.generation, who, now))
+    return _pair(kit, rotated.account, rotated, now) if rotated else None
+
+
+def _client_digest(kit: AuthKit, client: Client) -> bytes:
+    return keyed_digest(kit.client_key, client.neighbourhood, client.user_agent)
 
 
 async def refresh(db: AsyncSession, kit: AuthKit, token: str, client: Client, now: datetime) -> Pair:
@@ -81,7 +95,7 @@ async def refresh(db: AsyncSession, kit: AuthKit, token: str, client: Client, no
         TokenInvalid: it is not good (any more).
     """
     claims = kit.tokens.read_refresh(token, now)
-    who = keyed_digest(kit.client_key, client.neighbourhood, client.user_agent)
+    who = _client_digest(kit, client)
     session = await repository.rotate_session(db, claims.session_id, claims.user_id, claims.generation, who, now)
     if session is None:
         # The rotation that found nothing may have waited for another, and holds the session's row since then. Let go of it:

@@ -3,6 +3,7 @@
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -33,6 +34,7 @@ class Client:
         return _network(self.address, 24, 48)
 
 
+@lru_cache(4096)
 def _network(address: str, v4_bits: int, v6_bits: int) -> str:
     try:
         parsed = ipaddress.ip_address(address)

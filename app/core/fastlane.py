@@ -7,9 +7,12 @@ same credentials, and what it answers is what its route answers.
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.edge import last_catch
+from app.core.errors import Unavailable
+from app.core.problems import problem
 from app.core.sockets import Socket
 
 Headers = list[tuple[bytes, bytes]]
@@ -28,11 +31,12 @@ class Answer:
 class Lane:
     """Requests to one path, and to those below it if `below`; of them those that `takes` says, by what the scope holds.
 
-    `answer` may refuse by AppError. `always` goes out with every answer, refusals too.
+    `answer` may refuse by AppError, or say None: then the request goes its ordinary way, with what was read of its body.
+    `always` goes out with every answer, refusals too.
     """
 
     path: str
-    answer: Callable[[Scope], Awaitable[Answer]]
+    answer: Callable[[Scope, Receive], Awaitable[Answer | None]]
     takes: Callable[[Scope], bool] = lambda _: True
     below: bool = False
     always: tuple[tuple[bytes, bytes], ...] = ()
@@ -43,7 +47,7 @@ LANES: Socket[Lane] = Socket("core.LANES")  # behind it
 
 
 class FastLane:
-    """Answers what one of its lanes takes, and passes on the rest; everything, while the server has a problem."""
+    """Answers what one of its lanes takes, and passes on the rest. While the server has a problem it refuses what it takes."""
 
     def __init__(self, app: ASGIApp, *, lanes: list[Lane], problem_of: Callable[[], str | None]) -> None:
         self.app = app
@@ -53,16 +57,22 @@ class FastLane:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         lane = self._lane(scope["path"]) if scope["type"] == "http" else None
-        if lane is None or self.problem_of() is not None or not lane.takes(scope):
+        if lane is None or not lane.takes(scope):
             await self.app(scope, receive, send)
             return
         scope["route"] = lane  # its path is what the log says
+        body = _Body(receive)
+        answer: Answer | Response | None
         try:
-            answer = await lane.answer(scope)
+            answer = await lane.answer(scope, body.read) if self.problem_of() is None else problem(Unavailable(2))
         except Exception as error:  # no lane may end without an answer (P5)
-            refusal = last_catch(error, scope)
-            refusal.raw_headers += lane.always
-            await refusal(scope, receive, send)
+            answer = last_catch(error, scope)
+        if answer is None:
+            await self.app(scope, body.read_again, send)
+            return
+        if isinstance(answer, Response):
+            answer.raw_headers += lane.always
+            await answer(scope, receive, send)
             return
         await send({"type": "http.response.start", "status": answer.status, "headers": [*answer.headers, *lane.always]})
         await send({"type": "http.response.body", "body": answer.body})
@@ -74,3 +84,19 @@ class FastLane:
                 if path.startswith(beginning):
                     return each
         return lane
+
+
+class _Body:
+    """What a lane reads of a body, kept for whoever comes after it."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._kept: list[Message] = []
+
+    async def read(self) -> Message:
+        message = await self._receive()
+        self._kept.append(message)
+        return message
+
+    async def read_again(self) -> Message:
+        return self._kept.pop(0) if self._kept else await self._receive()

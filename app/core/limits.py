@@ -9,11 +9,13 @@ from fastapi import Depends, Request, params
 from limits import RateLimitItem, parse
 from limits.aio.storage import MemoryStorage, Storage
 from limits.aio.strategies import MovingWindowRateLimiter
+from starlette.types import Scope
 
-from app.core.client import client_of
+from app.core.client import CLIENT, Client
 from app.core.errors import TooManyRequests
 
 log = structlog.get_logger()
+COUNTED = "authkeep.counted"  # key in the ASGI scope
 PAUSE_SECONDS = 1.0  # how long a failing shared store is left alone
 
 
@@ -71,9 +73,21 @@ def limited(name: str) -> Callable[[Request], Awaitable[None]]:
 
     async def count(request: Request) -> None:
         server: _HasLimits = request.app.state.server
-        await server.limits.check_address(name, client_of(request).network)
+        await count_once(server, request.scope, name)
 
     return count
+
+
+async def count_once(server: _HasLimits, scope: Scope, name: str) -> None:
+    """Count a request against the rule `name`, unless that was done on its way here.
+
+    Raises:
+        TooManyRequests: its network has had its share.
+    """
+    if name not in scope.setdefault(COUNTED, set()):
+        scope[COUNTED].add(name)
+        client: Client = scope[CLIENT]
+        await server.limits.check_address(name, client.network)
 
 
 def Limited(name: str) -> params.Depends:  # noqa: N802 -- reads as the other route markers do

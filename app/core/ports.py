@@ -58,6 +58,48 @@ class SessionChecks(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """Somebody spends a generation of a session."""
+
+    session_id: uuid.UUID
+    user_id: uuid.UUID
+    generation: int
+    client: bytes
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """A session with its next generation, committed."""
+
+    id: uuid.UUID
+    generation: int
+    rotated_at: datetime
+    created_at: datetime
+    expires_at: datetime
+    amr: str
+    account: Account
+
+
+class Rotations(Protocol):
+    """Spends generations of sessions, many in one commit: what refresh does when nothing is out of the ordinary."""
+
+    async def rotate(self, rotation: Rotation) -> Rotated | None:
+        """The session with its next generation, for the one who spends this one; None if that needs a closer look.
+
+        None is no refusal: the row may be held by somebody, or the generation be spent.
+
+        Raises:
+            Unavailable: no answer within a second. The generation may be spent.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
 class Refusals(Protocol):
     """A store that can only refuse: keys that live for a while. Losing them all must do no harm."""
 

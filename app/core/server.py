@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from app.config import Settings
 from app.core.clock import Clock
 from app.core.limits import RateLimits
-from app.core.ports import MailTransport, Refusals, SessionChecks
+from app.core.ports import MailTransport, Refusals, Rotations, SessionChecks
 from app.core.sockets import PARTS, Part, Parts, Socket
 from app.database import Database
 
@@ -23,6 +23,7 @@ class Server:
     settings: Settings
     database: Database
     sessions: SessionChecks
+    rotations: Rotations | None
     refusals: Refusals | None
     limits: RateLimits
     mail: MailTransport | None

@@ -100,14 +100,18 @@ class RedisAsks:
             raise
         return line
 
-    def _answered(self, values: list[bytes | None]) -> None:
-        turn = self._sent.popleft()
-        if len(values) != len(turn.keys):
-            raise ValueError("not an answer to this MGET")
+    def _answered(self, values: object) -> None:
+        turn = self._sent[0]
+        if not isinstance(values, list) or len(values) != len(turn.keys):
+            raise TypeError("not an answer to this MGET")
+        there = [value is not None for value in values]
+        if any(not isinstance(value, bytes) for value, is_there in zip(values, there, strict=True) if is_there):
+            raise TypeError("not a value")
+        self._sent.popleft()
         at = 0
         for count, answer in turn.answers:
             if not answer.done():
-                answer.set_result(any(value is not None for value in values[at : at + count]))
+                answer.set_result(any(there[at : at + count]))
             at += count
 
     def _lost(self, line: "_Line", error: BaseException) -> None:
@@ -162,7 +166,7 @@ class _Turn:
 class _Line(asyncio.Protocol):
     """One connection. A new one is a new object, so that the end of an old one can't be taken for the end of the new."""
 
-    def __init__(self, answered: Callable[[list[bytes | None]], None], lost: Callable[["_Line", BaseException], None]) -> None:
+    def __init__(self, answered: Callable[[object], None], lost: Callable[["_Line", BaseException], None]) -> None:
         self._answered = answered
         self._tell_lost = lost
         self._reader = hiredis.Reader()

@@ -61,7 +61,7 @@ class HashScheme(Base):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Who a login may be for; nobody, if `id` is None."""
+    """Who a login may be for; nobody, if `id` is None. And the password schemes that some account uses."""
 
     id: uuid.UUID | None
     username: str | None
@@ -69,6 +69,12 @@ class Candidate:
     password_hash: str | None
     epoch: int | None
     disabled_at: datetime | None
+    scheme_list: str | None
+
+    @property
+    def schemes(self) -> list[str]:
+        """The schemes, which hold no spaces."""
+        return (self.scheme_list or "").split()
 
     @property
     def active(self) -> bool:

@@ -27,7 +27,7 @@ find_candidate = repository.find_candidate
 find_user = repository.find_user
 lock_user = repository.lock_user
 has_users = repository.has_users
-touch_login = repository.touch_login
+touch_unchanged = repository.touch_unchanged
 drop_scheme_unless = repository.drop_scheme_unless
 
 

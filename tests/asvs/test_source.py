@@ -35,11 +35,20 @@ def test_sql_as_text_is_constant() -> None:
 
 @pytest.mark.asvs("V1.2.4")
 def test_raw_sql_at_the_drivers_binds_its_values() -> None:
-    for path in ("app/infra/sessions_sqlite.py", "app/infra/sessions_postgres.py"):
-        executed = [call for name, call in calls_in(trees()[path]) if name.endswith((".execute", ".send_prepare"))]
-        assert executed
-        for call in executed:
-            assert is_constant(call.args[-1 if ast.unparse(call.func).endswith("send_prepare") else 0]), ast.unparse(call)
+    executed = [call for name, call in calls_in(trees()["app/infra/sessions_sqlite.py"]) if name.endswith(".execute")]
+    assert executed
+    for call in executed:
+        assert is_constant(call.args[0]), ast.unparse(call)
+    for path in ("app/infra/sessions_postgres.py", "app/infra/rotations_postgres.py"):
+        statements = [
+            node.value
+            for node in ast.walk(trees()[path])
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "statement"
+        ]
+        assert statements
+        assert all(is_constant(value) for value in statements), path
+    sent = [name for name, _ in calls_in(trees()["app/infra/postgres_batches.py"]) if ".send_" in name or "exec" in name]
+    assert sorted(sent) == ["line._pq.send_prepare", "self._pq.send_query_prepared"]  # no text of anybody's making is sent
 
 
 @pytest.mark.asvs("V1.2.5")
@@ -176,9 +185,9 @@ def test_the_server_connects_to_its_database_redis_and_mail_server_alone() -> No
     clients = importers_of("redis", "hiredis", "aiosmtplib", "psycopg", "limits.aio.storage", "smtplib")
     assert set(clients) == {
         "app/core/limits.py",
+        "app/infra/postgres_batches.py",
         "app/infra/redis.py",
         "app/infra/redis_asks.py",
-        "app/infra/sessions_postgres.py",
         "app/infra/smtp.py",
     }
     opened = calls_of("asyncio.open_connection", ".create_connection", ".sock_connect")

@@ -180,9 +180,9 @@ async def test_control_counted_after_the_hash_all_twenty_would_be_hashed(
     await api.register(client, "alice")
     charge, note = repository.charge_try, service._note_failure
 
-    async def look(db: Any, key: bytes, now: Any, keep_for: timedelta) -> int | None:
+    async def look(db: Any, key: bytes, now: Any, *_: Any, **__: Any) -> repository.Charged | None:
         next_at = await repository.find_next_at(db, key)
-        return None if next_at and next_at > now else 1
+        return None if next_at and next_at > now else repository.Charged(1, 1, told=True)
 
     async def act(db: Any, tried: Any, client: Any, now: Any) -> None:
         await charge(db, tried.lane, now, timedelta(days=1))

@@ -109,6 +109,16 @@ async def test_verify_takes_any_method_and_any_path_below(client: AsyncClient, m
         assert refused.headers["cache-control"] == "no-store"
 
 
+async def test_envoy_gets_200_for_a_yes_and_nothing_else_changes(app: FastAPI, client: AsyncClient) -> None:
+    user = await api.new_user(client)
+    for path in ("/auth/verify/envoy", "/auth/verify/envoy/app/x"):
+        answer = await client.post(path, headers=user.headers)
+        assert (answer.status_code, answer.content, answer.headers["content-length"]) == (200, b"", "0")
+        assert identity_in(answer) == identity(user)
+        assert (await client.post(path)).status_code == 401
+        assert (await client.post(f"{path}?role=admin", headers=user.headers)).status_code == 403
+
+
 async def test_what_only_begins_like_verify_is_something_else(client: AsyncClient) -> None:
     user = await api.new_user(client)
     for path in ("/auth/verifyx", "/auth/verify-email-not", "/auth/Verify", "/AUTH/VERIFY", "//auth/verify", "/x/auth/verify"):
@@ -200,6 +210,8 @@ async def test_while_the_server_has_a_problem_no_lane_answers(client: AsyncClien
     server.problem = "not migrated"
     for path in ("/auth/me", "/auth/verify", "/auth/verify/x"):
         assert (await client.get(path, headers=user.headers)).status_code == 503
+        preflight = {"Origin": "http://localhost:3000", "Access-Control-Request-Method": "GET"}
+        assert (await client.options(path, headers=preflight)).status_code != 200 or not path.startswith("/auth/verify")
     server.problem = None
     assert (await client.get("/auth/verify", headers=user.headers)).status_code == 204
 

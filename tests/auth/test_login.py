@@ -19,6 +19,7 @@ from app.audit.models import AuditEvent
 from app.auth import service
 from app.auth.models import LoginFailure, Session
 from app.core.server import Server
+from app.users import service as users
 from app.users.models import User
 from tests.auth.holding import Crowd, Gate, HookedPool, pool_of
 from tests.support import api
@@ -321,7 +322,12 @@ async def test_control_without_the_second_look_such_a_login_opens_a_session(
     work: Work,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(service, "_is_same", lambda user, before: user is not None)
+
+    async def take_as_it_is(db: Any, before: Any, _now: Any) -> Any:
+        user = await users.lock_user(db, before.id)
+        return user.account() if user else None
+
+    monkeypatch.setattr(service, "_touch_unchanged", take_as_it_is)
     answer, opened = await race(change, client, app, server, clock, smtp, work)
     assert answer.status_code == 200
     assert len(opened) == 1

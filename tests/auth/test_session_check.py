@@ -21,7 +21,8 @@ from app.config import Settings
 from app.core.errors import Unavailable
 from app.core.ports import LiveSession
 from app.core.server import Server
-from app.infra.sessions_postgres import Line, PostgresSessionChecks
+from app.infra.postgres_batches import Line
+from app.infra.sessions_postgres import PostgresSessionChecks
 from app.users.models import User
 from tests.auth.scene import end_in_database, execute, replica, sid_of, status_of
 from tests.support import api
@@ -108,12 +109,12 @@ class Held(PostgresSessionChecks):
         self.answered = asyncio.Event()
         self.let_go = asyncio.Event()
 
-    async def _select(self, line: Line, session_ids: list[uuid.UUID], now: datetime) -> list[Any]:
-        self.asked.append(set(session_ids))
-        rows = await super()._select(line, session_ids, now)
+    async def answers(self, line: Line, batch: list[tuple[uuid.UUID, datetime]]) -> list[LiveSession | None]:
+        self.asked.append({session_id for session_id, _ in batch})
+        found = await super().answers(line, batch)
         self.answered.set()
         await self.let_go.wait()
-        return rows
+        return found
 
 
 class Joining(Held):

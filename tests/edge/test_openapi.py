@@ -32,6 +32,7 @@ def test_every_endpoint_is_there(document: dict[str, Any]) -> None:
         POST /auth/logout-all
         POST /auth/refresh
         GET /auth/me
+        GET /auth/verify
         POST /auth/forgot-password
         POST /auth/reset-password
         POST /auth/change-password

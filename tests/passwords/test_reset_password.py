@@ -13,7 +13,7 @@ from httpx2 import AsyncClient, Response
 from sqlalchemy import delete, update
 
 from app.auth.deps import AuthKit
-from app.auth.repository import count_try
+from app.auth.repository import charge_try
 from app.auth.service import account_lane_of
 from app.core.server import Server
 from app.main import create_app
@@ -351,7 +351,7 @@ async def test_a_reset_lifts_the_stop_of_an_account_under_attack(
     lane = account_lane_of(server.kit(AuthKit), uuid.UUID(user.id))
     async with server.database.write() as db:
         for _ in range(48):
-            await count_try(db, lane, clock(), timedelta(days=1))
+            await charge_try(db, b"x" * 32, clock(), timedelta(0), account=lane, keep_account_for=timedelta(days=1))
     for name in (user.username, user.email, user.username):
         assert not await can_log_in(client, name, "wrong")
     assert not await can_log_in(client, user.username, user.password)  # stopped, though it is right

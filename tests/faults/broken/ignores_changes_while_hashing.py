@@ -7,11 +7,12 @@ from app.users import service as users
 from tests.faults.launching import launch, put
 
 
-async def _lock_unchanged(db: Any, attempt: Any) -> Any:
-    return await users.lock_user(db, attempt.candidate.id) if attempt.candidate.id else None
+async def _touch_unchanged(db: Any, before: Any, _now: Any) -> Any:
+    user = await users.lock_user(db, before.id) if before.id else None
+    return user.account() if user else None
 
 
-put(service, "_lock_unchanged", _lock_unchanged)
+put(service, "_touch_unchanged", _touch_unchanged)
 
 if __name__ == "__main__":
     launch()

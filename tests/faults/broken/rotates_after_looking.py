@@ -3,12 +3,14 @@
 import asyncio
 import uuid
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.auth import repository
 from app.auth.models import Session
+from app.infra.rotations_postgres import PostgresRotations
 from tests.faults.launching import databases, launch, put
 
 
@@ -25,7 +27,12 @@ async def _rotate_session(
     return await repository.find_session(db, session_id)
 
 
+async def _rotate(*_: Any) -> None:
+    """The closer look for everybody."""
+
+
 put(repository, "rotate_session", _rotate_session)
+put(PostgresRotations, "rotate", _rotate)
 
 if __name__ == "__main__":
     launch()

@@ -5,7 +5,7 @@ from typing import Any
 from app import database
 from app.core import edge
 from app.health import service as health
-from app.infra import sessions_postgres
+from app.infra import postgres_batches
 from tests.faults.launching import launch, put
 
 LONG = 60.0
@@ -17,10 +17,10 @@ def _postgres_options() -> dict[str, Any]:
 
 put(edge, "DEADLINE_SECONDS", LONG)
 put(health, "ANSWER_SECONDS", LONG)
-put(sessions_postgres, "ANSWER_SECONDS", LONG)
+put(postgres_batches, "ANSWER_SECONDS", LONG)
 put(database, "POOL_WAIT_SECONDS", LONG)
 put(database, "postgres_options", _postgres_options)
-put(sessions_postgres, "postgres_options", _postgres_options)
+put(postgres_batches, "postgres_options", _postgres_options)
 
 if __name__ == "__main__":
     launch()
