@@ -1,8 +1,7 @@
 """Databases of any size, filled by SQL: users, sessions that ended, keys on the blocklist."""
 
 import shutil
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +14,6 @@ from app.core.ports import Account
 from bench.speed.seeds import Crowd, Seat, hash_of, make_seats, moment, session_rows, write
 from bench.speed.stand import Home, Stand
 from bench.speed.wrk import UnmeasuredError
-from tests.support.postgres import Postgres
 
 COST = 4  # so that what the database takes is seen behind the hash
 SEATS = 10_000
@@ -55,25 +53,21 @@ class Size:
     ended_each: int
 
 
-@contextmanager
-def roomy_postgres(users: int) -> Iterator[Postgres]:
-    """A PostgreSQL for that many.
+def check_room(stand: Stand, users: int) -> None:
+    """Return if there is room for that many.
 
     Raises:
-        UnmeasuredError: there is no room.
+        UnmeasuredError: there is not.
     """
-    with Postgres(
-        fsync="on", full_page_writes="on", shared_buffers="512MB", max_wal_size="2GB", maintenance_work_mem="256MB"
-    ) as postgres:
-        free, needed = shutil.disk_usage(postgres.folder).free, users * BYTES_PER_USER
-        if free < needed:
-            raise UnmeasuredError(f"needs {needed / 2**30:.0f} GiB in {postgres.folder.parent}, there are {free / 2**30:.0f}")
-        yield postgres
+    free, needed = shutil.disk_usage(stand.postgres.folder).free, users * BYTES_PER_USER
+    if free < needed:
+        place = stand.postgres.folder.parent
+        raise UnmeasuredError(f"needs {needed / 2**30:.0f} GiB in {place}, there are {free / 2**30:.0f}")
 
 
-def fill(stand: Stand, database_url: str, redis_db: int, size: Size) -> Home:
+def fill(stand: Stand, redis_db: int, size: Size) -> Home:
     """A database of that size, with 10,000 live sessions of users from all over it, and its keys in Redis."""
-    env = stand.environment(database_url, COST, redis=stand.redis, REDIS_URL=stand.redis.url(redis_db))
+    env = stand.environment(stand.database("services"), COST, redis=stand.redis, REDIS_URL=stand.redis.url(redis_db))
     settings = load_settings(env, env_file=None)
     with psycopg.connect(settings.DATABASE_URL.get_secret_value(), autocommit=True) as connection:
         connection.execute(USERS, {"count": size.users, "hash": hash_of(COST)})

@@ -1,14 +1,18 @@
 """A run: how many rounds of how many seconds, on which stand; and the alternation that every case is measured by."""
 
 import http.client
-from collections.abc import Callable, Mapping
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
-from bench.speed.cores import Busy
+from bench.speed.cores import Busy, on
 from bench.speed.figures import Round, Row, Sample
 from bench.speed.stand import Stand
 from bench.speed.wrk import CONNECTIONS, Feed, UnmeasuredError, load
+from tests.support.processes import ROOT
 
 MOST_WARM_UPS = 10
 Part = Callable[[], Sample]
@@ -53,7 +57,7 @@ SMOKE = Sizes(
     cold_tokens=2_000,
     refreshes=8_000,
     memory_requests=1_000,
-    memory_warm_up=500,
+    memory_warm_up=0,
     scale_users=1_000,
     scale_small=100,
     scale_refreshes=6_000,
@@ -111,6 +115,18 @@ class Bench:
             }
 
         return measure
+
+    def yardstick(
+        self, name: str, task: dict[str, Any], *, cores: Collection[int] | None = None, seconds: float | None = None
+    ) -> Sample:
+        """Run one of yardsticks.py on the server's core (or those named) and read what it found."""
+        file = self.stand.new_folder() / "task.json"
+        file.write_text(json.dumps({**task, "seconds": seconds or self.sizes.seconds}))
+        command = [sys.executable, "-m", "bench.speed.yardsticks", name, str(file)]
+        with on(cores or self.stand.cores.server):
+            ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        found: Sample = json.loads(ended.stdout)
+        return found
 
     def warm_up(self, name: str, port: int, feed: Feed, connections: int = CONNECTIONS) -> None:
         """Until every line was used once, or it has taken long enough; a smoke run has no time for it."""

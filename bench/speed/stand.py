@@ -26,6 +26,7 @@ POSTGRES = {
     "synchronous_commit": "on",
     "shared_buffers": "512MB",
     "max_wal_size": "2GB",
+    "maintenance_work_mem": "256MB",
 }
 PRODUCTION = {
     "ENVIRONMENT": "production",

@@ -6,11 +6,10 @@ psycopg on uvloop, statements prepared, as many connections as the application's
 
 import asyncio
 import json
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,39 +17,13 @@ import bcrypt
 import psycopg
 import uvloop
 
-from bench.speed.cores import on
 from bench.speed.figures import Sample
-from bench.speed.run import Bench
-from tests.support.processes import ROOT
 
 SELECTS, UPDATES, HASHES = "selects", "updates", "hashes"
 BATCH = 32
 WARM_UP_SECONDS = 0.5
 SELECT = "SELECT id, user_id, generation, used_at, expires_at, ended_at FROM sessions WHERE id = "
 UPDATE = "UPDATE sessions SET generation = generation + 1, rotated_at = now() WHERE id = "
-
-
-def run_yardstick(
-    bench: Bench,
-    name: str,
-    task: dict[str, Any],
-    *,
-    cores: Collection[int] | None = None,
-    seconds: float | None = None,
-) -> Sample:
-    """Run one on the server's core (or those named) and read what it found."""
-    file = bench.stand.new_folder() / "task.json"
-    file.write_text(json.dumps({**task, "seconds": seconds or bench.sizes.seconds}))
-    with on(cores or bench.stand.cores.server):
-        ended = subprocess.run(
-            [sys.executable, "-m", "bench.speed.yardsticks", name, str(file)],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    found: Sample = json.loads(ended.stdout)
-    return found
 
 
 async def _count(loops: list[Callable[[], Awaitable[int]]], seconds: float) -> float:

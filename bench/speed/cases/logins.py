@@ -11,7 +11,7 @@ from bench.speed.run import Bench, Case, Part
 from bench.speed.seeds import PASSWORD, hash_of
 from bench.speed.stand import Home
 from bench.speed.wrk import Feed, load
-from bench.speed.yardsticks import HASHES, run_yardstick
+from bench.speed.yardsticks import HASHES
 from tests.support.servers import ServerProcess
 
 RAW = "bcrypt.checkpw"
@@ -24,7 +24,7 @@ def raw(bench: Bench, cost: int, cores: Collection[int], seconds: float) -> Part
 
     def measure() -> Sample:
         more = {"password": PASSWORD, "hash": hash_of(cost), "threads": len(cores)}
-        return run_yardstick(bench, HASHES, more, cores=cores, seconds=seconds)
+        return bench.yardstick(HASHES, more, cores=cores, seconds=seconds)
 
     return measure
 

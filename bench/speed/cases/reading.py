@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from bench.speed.figures import Goal, Row, Sample, Spread, compared, values
 from bench.speed.run import Bench, Case, Part, check_one
 from bench.speed.wrk import Feed, UnmeasuredError
-from bench.speed.yardsticks import SELECTS, run_yardstick
+from bench.speed.yardsticks import SELECTS
 
 ROUTE, BARE = "FastAPI route", "bare ASGI"
 ME, VERIFY = "/auth/me", "/auth/verify"
@@ -47,7 +47,7 @@ def selects(bench: Bench) -> Part:
     ids = [seat.session.id.hex for seat in home.crowd.seats]
 
     def measure() -> Sample:
-        return run_yardstick(bench, SELECTS, {"url": home.env["DATABASE_URL"], "ids": ids})
+        return bench.yardstick(SELECTS, {"url": home.env["DATABASE_URL"], "ids": ids})
 
     return measure
 

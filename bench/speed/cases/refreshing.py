@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from bench.speed.cases.reading import ROUTE
 from bench.speed.figures import Goal, Row, Sample, Spread, ratios, values
 from bench.speed.run import Bench, Case
-from bench.speed.yardsticks import UPDATES, run_yardstick
+from bench.speed.yardsticks import UPDATES
 
 UPDATE, FLOOR = "one UPDATE with its commit", "UPDATE + route"
 
@@ -22,7 +22,7 @@ def refresh(bench: Bench) -> list[Row]:
         shown = home.crowd.access("refresh-route", "/me")
 
         def update() -> Sample:
-            return run_yardstick(bench, UPDATES, {"url": home.env["DATABASE_URL"], "ids": ids})
+            return bench.yardstick(UPDATES, {"url": home.env["DATABASE_URL"], "ids": ids})
 
         bench.warm_up("refresh", server.port, feed)
         bench.warm_up("refresh", route.port, shown)

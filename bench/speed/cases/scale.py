@@ -13,13 +13,12 @@ from app.users.repository import Filters
 from bench.speed.cases.logins import CONNECTIONS_PER_CORE
 from bench.speed.cases.reading import ME, VERIFY
 from bench.speed.figures import Goal, Row, Sample, Spread, compared, values
-from bench.speed.populations import COST, Size, admin_seat, fill, roomy_postgres, rows_in
+from bench.speed.populations import COST, Size, admin_seat, check_room, fill, rows_in
 from bench.speed.run import Bench, Case, Part
 from bench.speed.seeds import moment
 from bench.speed.stand import Home
 from bench.speed.wrk import CONNECTIONS, Feed, UnmeasuredError
 from tests.support.servers import ServerProcess
-from tests.support.stacks import Templates, new_name
 
 SMALL, LARGE = "small", "large"
 ENDED_EACH = 10
@@ -31,15 +30,14 @@ Feeds = Callable[[Home], Feed]
 def scale(bench: Bench) -> list[Row]:
     """Two databases, two servers; then each kind of request alternates between them."""
     sizes = {SMALL: Size(bench.sizes.scale_small, 1), LARGE: Size(bench.sizes.scale_users, ENDED_EACH)}
+    check_room(bench.stand, bench.sizes.scale_users)
     with ExitStack() as open_:
-        postgres = open_.enter_context(roomy_postgres(bench.sizes.scale_users))
         homes, servers = {}, {}
         for number, (name, size) in enumerate(sizes.items(), 1):
             bench.screen.say(
                 f"scale: filling a database with {size.users:,} users, {size.users * size.ended_each:,} ended sessions"
             )
-            url = Templates(bench.stand.folder).copy_postgres(postgres.cluster, new_name())
-            homes[name] = fill(bench.stand, url, number, size)
+            homes[name] = fill(bench.stand, number, size)
         bench.said["scale"] = [{name: {**rows_in(home), "keys": sizes[name].users} for name, home in homes.items()}]
         for name, home in homes.items():
             servers[name] = open_.enter_context(bench.stand.server(home))
