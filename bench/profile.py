@@ -22,6 +22,7 @@ from bench.speed.cases.reading import ME, VERIFY
 from bench.speed.profiled import RESULTS
 from bench.speed.report import write_docs
 from bench.speed.results import commit
+from bench.speed.seeds import freshen
 from bench.speed.stages import LAST_USED, SQL, THREADS, in_microseconds
 from bench.speed.stand import Home, Stand
 from bench.speed.wrk import CONNECTIONS, Feed, has_wrk, load
@@ -57,12 +58,13 @@ class Taken:
 
 def flows(stand: Stand, refreshes: int) -> list[Flow]:
     """What is looked into."""
-    home, cheap = stand.home("services"), stand.home("services", CHEAP_COST)
+    home, cheap, lone = stand.home("services"), stand.home("services", CHEAP_COST), stand.home("embedded")
     crowd = home.crowd
     return [
         Flow("GET /auth/me", home, crowd.access("me", ME), only_reads=True),
         Flow("GET /auth/me, tokens not seen before", home, crowd.access("me-cold", ME, COLD_TOKENS), only_reads=True),
         Flow("GET /auth/verify", home, crowd.access("verify", VERIFY), only_reads=True),
+        Flow("GET /auth/me on SQLite", lone, lone.crowd.access("me", ME), only_reads=True),
         Flow("POST /auth/refresh", home, crowd.refresh("refresh", crowd.more_seats(refreshes))),
         Flow("POST /auth/login", cheap, cheap.crowd.logins("logins"), CONNECTIONS_PER_CORE),
     ]
@@ -80,6 +82,7 @@ def sampled(stand: Stand, home: Home) -> Iterator[ServerProcess]:
 
 def timed(server: ServerProcess, flow: Flow, seconds: int) -> Taken:
     """Let it work, and see how long each thread was on a core for one request."""
+    freshen(flow.home.crowd.settings)
     process = psutil.Process(server.pid)
     before = _threads(process)
     run = load(server.port, flow.feed, seconds, flow.connections)
@@ -98,6 +101,7 @@ def stages_of(server: ServerProcess, flow: Flow, seconds: int) -> dict[str, floa
     """Seconds by stage while it works."""
     file = Path(server.env["SAMPLES"])
     file.unlink(missing_ok=True)
+    freshen(flow.home.crowd.settings)
     psutil.Process(server.pid).send_signal(signal.SIGUSR1)
     load(server.port, flow.feed, seconds, flow.connections).check()
     psutil.Process(server.pid).send_signal(signal.SIGUSR2)

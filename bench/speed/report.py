@@ -50,7 +50,7 @@ A ratio is the median of the rounds' own ratios; least and greatest are those of
   Logins with bcrypt below cost 10 need ENVIRONMENT=development; `bench/speed/cheap_hashes.py` puts all else back to
   production's.
 - {users:,} accounts, each with a session. Their "last used" is spread over five minutes, so it is written as often as in real
-  use.
+  use. What falls due while the yardstick has its turn is spread anew before the server has its own.
 - PostgreSQL has fsync, full_page_writes and synchronous_commit on and shared_buffers of 512 MB. Its files and those of SQLite
   are in memory: a disk would make commits slower, the server's and the yardstick's alike.
 - The FastAPI route (`bench/yardstick.py`) answers the same JSON through a response model and asks nobody anything. It is run

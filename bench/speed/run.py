@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 from bench.speed.cores import Busy, on
 from bench.speed.figures import Round, Row, Sample
-from bench.speed.stand import Stand
+from bench.speed.seeds import freshen
+from bench.speed.stand import Home, Stand
 from bench.speed.wrk import CONNECTIONS, Feed, UnmeasuredError, load
 from tests.support.processes import ROOT
 
@@ -92,12 +93,21 @@ class Bench:
         return rounds
 
     def loaded(
-        self, port: int, feed: Feed, status: int = 200, *, seconds: int | None = None, connections: int = CONNECTIONS
+        self,
+        port: int,
+        feed: Feed,
+        status: int = 200,
+        *,
+        home: Home | None = None,
+        seconds: int | None = None,
+        connections: int = CONNECTIONS,
     ) -> Part:
-        """A part: so many seconds of wrk, every answer of which must be good."""
+        """A part: so many seconds of wrk, every answer of which must be good. `home` is whose sessions are used."""
 
         def measure() -> Sample:
             check_one(port, feed, status)
+            if home is not None:
+                freshen(home.crowd.settings)
             busy = Busy.now()
             run = load(port, feed, seconds or self.sizes.seconds, connections)
             run.check()

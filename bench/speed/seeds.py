@@ -12,10 +12,11 @@ from typing import Any
 import bcrypt
 import psycopg
 from psycopg import sql
-from sqlalchemy import create_engine, insert, select
-from sqlalchemy.engine import make_url
+from sqlalchemy import bindparam, create_engine, insert, select, update
+from sqlalchemy.engine import URL, Engine, make_url
 
 from app.auth.models import Session
+from app.auth.sessions import USED_TO
 from app.auth.utils import SessionFacts, Tokens, label_of
 from app.config import Settings
 from app.core.crypto import new_id
@@ -29,7 +30,7 @@ PASSWORD = "Plain-harbour-71-kettle!"
 SEED = 20_260_701
 TOKEN_LIFE = timedelta(hours=12)  # longer than any run; the server only asks whether the end has come
 SESSION_LIFE = timedelta(days=30)
-USED_WITHIN = 300  # seconds: "last used" is written that often, so rows fall due here as they do in real use
+USED_WITHIN = USED_TO.total_seconds()  # "last used" is written that often, so rows fall due here as they do in real use
 Rows = list[dict[str, Any]]
 
 
@@ -109,7 +110,7 @@ def write(settings: Settings, users: Rows, sessions: Rows) -> None:
     url = make_url(settings.database_url)
     schemes = [{"scheme": scheme} for scheme in {label_of(row["password_hash"]) for row in users}]
     if url.get_backend_name() == "sqlite":
-        _insert(url.set(drivername="sqlite").render_as_string(hide_password=False), users, sessions, schemes)
+        _insert(url, users, sessions, schemes)
         return
     with psycopg.connect(settings.DATABASE_URL.get_secret_value(), autocommit=True) as connection:
         for table, rows in (("users", users), ("sessions", sessions)):
@@ -120,6 +121,36 @@ def write(settings: Settings, users: Rows, sessions: Rows) -> None:
         connection.execute("VACUUM (ANALYZE)")  # what autovacuum does by itself in a database that is not a minute old
 
 
+def freshen(settings: Settings) -> None:
+    """Spread over the past five minutes again what has not been used for longer.
+
+    While a yardstick has its turn, sessions fall due to be written as used. All of them would meet the server at the beginning
+    of its own turn, several times as many as in real use.
+    """
+    now, chance = moment(), random.Random()
+    engine = _engine(make_url(settings.database_url))
+    try:
+        with engine.begin() as connection:
+            due = connection.scalars(select(Session.id).where(Session.used_at < now - USED_TO, Session.ended_at.is_(None))).all()
+            if due:
+                again = [{"one": sid, "at": now - timedelta(seconds=chance.random() * USED_WITHIN)} for sid in due]
+                connection.execute(
+                    update(Session).where(Session.id == bindparam("one")).values(used_at=bindparam("at")),
+                    again,
+                    execution_options={"synchronize_session": None},
+                )
+    finally:
+        engine.dispose()
+
+
+def _engine(url: URL) -> Engine:
+    if url.get_backend_name() != "sqlite":
+        return create_engine(url)
+    engine = create_engine(url.set(drivername="sqlite"))
+    tune_sqlite(engine, immediate=True)
+    return engine
+
+
 def _copy(connection: psycopg.Connection[Any], table: str, rows: Rows) -> None:
     columns = list(rows[0])
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns)))
@@ -128,9 +159,8 @@ def _copy(connection: psycopg.Connection[Any], table: str, rows: Rows) -> None:
             copy.write_row([row[column] for column in columns])
 
 
-def _insert(url: str, users: Rows, sessions: Rows, schemes: Rows) -> None:
-    engine = create_engine(url)
-    tune_sqlite(engine, immediate=True)
+def _insert(url: URL, users: Rows, sessions: Rows, schemes: Rows) -> None:
+    engine = _engine(url)
     try:
         with engine.begin() as connection:
             for table, rows in ((User, users), (Session, sessions)):

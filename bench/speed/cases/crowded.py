@@ -7,6 +7,8 @@ from bench.speed.cases.reading import ME
 from bench.speed.figures import Goal, Row, Sample, Spread, compared, values
 from bench.speed.people import logging_in
 from bench.speed.run import Bench, Case, Part
+from bench.speed.seeds import freshen
+from bench.speed.stand import Home
 from bench.speed.wrk import Feed, load
 from tests.support.servers import ServerProcess
 
@@ -15,12 +17,13 @@ AFTER_SECONDS = 1.0
 IDLE = "idle"
 
 
-def crowded(bench: Bench, server: ServerProcess, feed: Feed, bodies: Feed) -> Part:
+def crowded(bench: Bench, server: ServerProcess, feed: Feed, bodies: Feed, home: Home) -> Part:
     """The p99 while people log in, and of the second that begins one second after the last of them went away."""
 
     def measure() -> Sample:
         with logging_in(bench.stand, server.port, bodies, LOGINS) as people:
             time.sleep(bench.sizes.settle_seconds)
+            freshen(home.crowd.settings)
             begins = time.monotonic()
             run = load(server.port, feed, bench.sizes.seconds)
             ends = time.monotonic()
@@ -28,6 +31,7 @@ def crowded(bench: Bench, server: ServerProcess, feed: Feed, bodies: Feed) -> Pa
         run.check()
         bodies.position += len(seen.good) + LOGINS
         time.sleep(AFTER_SECONDS)
+        freshen(home.crowd.settings)
         after = load(server.port, feed, 1)
         after.check()
         return {
@@ -49,7 +53,7 @@ def beside_logins(bench: Bench, where: str, cores: Collection[int]) -> list[Row]
     name = f"me while 16 log in, {where}"
     with bench.stand.server(home, cores) as server:
         bench.warm_up(name, server.port, feed)
-        parts = {IDLE: bench.loaded(server.port, feed), name: crowded(bench, server, feed, bodies)}
+        parts = {IDLE: bench.loaded(server.port, feed, home=home), name: crowded(bench, server, feed, bodies, home)}
         rounds = bench.alternate(name, parts)
     for each in rounds:
         each["after"] = {"p99": each[name]["after"]}

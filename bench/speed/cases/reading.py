@@ -14,13 +14,14 @@ ME, VERIFY = "/auth/me", "/auth/verify"
 def reading(bench: Bench, name: str, feed: Feed, *, stack: str, status: int = 200, more: tuple[str, ...] = ()) -> list[Row]:
     """Requests a second and their p99 for one feed, compared with the route; `more` are yardsticks for information."""
     with ExitStack() as open_:
-        server = open_.enter_context(bench.stand.server(bench.stand.home(stack)))
+        home = bench.stand.home(stack)
+        server = open_.enter_context(bench.stand.server(home))
         route = open_.enter_context(bench.stand.plain("yardstick"))
         same = Feed(feed.file, feed.count, "bearer", "GET", "/me")
         if feed.path == ME and check_one(server.port, feed, 200) != check_one(route.port, same, 200):
             raise UnmeasuredError("the yardstick's JSON is not as long as the server's")
         parts: dict[str, Part] = {
-            name: bench.loaded(server.port, feed, status),
+            name: bench.loaded(server.port, feed, status, home=home),
             ROUTE: bench.loaded(route.port, same),
         }
         if BARE in more:

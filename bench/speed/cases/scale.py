@@ -71,7 +71,8 @@ def _kind(
         for each in (LARGE, SMALL):
             feed, port = feeds(homes[each]), servers[each].port
             seconds = min(SECONDS, bench.sizes.seconds)
-            parts[each] = bench.loaded(port, feed, status, seconds=seconds, connections=connections)
+            uses = homes[each] if feed.kind == "bearer" else None
+            parts[each] = bench.loaded(port, feed, status, home=uses, seconds=seconds, connections=connections)
             bench.warm_up(name, port, feed, connections)
         rounds = bench.alternate(name, parts)
     except UnmeasuredError as error:

@@ -17,7 +17,8 @@ def two_workers(bench: Bench) -> list[Row]:
         bench.warm_up("one worker", one.port, feed)
         bench.warm_up("two workers", two.port, feed)
         rounds = bench.alternate(
-            "workers", {"two workers": bench.loaded(two.port, feed), "one worker": bench.loaded(one.port, feed)}
+            "workers",
+            {"two workers": bench.loaded(two.port, feed, home=home), "one worker": bench.loaded(one.port, feed, home=home)},
         )
     return [compared("two workers", rounds, "two workers", "one worker", goal=Goal(">=", 1.8))]
 
