@@ -137,6 +137,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.profile", description="Where does each microsecond go?")
     parser.add_argument("--rounds", type=int, default=5, metavar="N")
     parser.add_argument("--seconds", type=int, default=4, metavar="N")
+    parser.add_argument("--only", default="", metavar="WORDS", help="flows with these words in their name; nothing is written")
     parser.add_argument("--no-write", action="store_true", help="show it and keep the results there are")
     arguments = parser.parse_args()
     if not has_wrk():
@@ -144,9 +145,11 @@ def main() -> None:
     found: dict[str, dict[str, object]] = {}
     with Stand(USERS) as stand:
         for flow in flows(stand, REFRESHES):
+            if arguments.only not in flow.name:
+                continue
             found[flow.name] = profile(stand, flow, arguments.rounds, arguments.seconds)
             print(flow.name, json.dumps(found[flow.name], indent=1), sep="\n", flush=True)
-    if arguments.no_write:
+    if arguments.no_write or arguments.only:
         return
     results = {
         "command": " ".join(["python -m bench.profile", *sys.argv[1:]]),
