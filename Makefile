@@ -7,13 +7,15 @@ JOBS ?= 2
 export PIP_REQUIRE_VIRTUALENV := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types contracts migrations asvs bench-timing lock ci-deps clean dev
+.PHONY: help run test check lint types contracts migrations asvs bench bench-smoke bench-timing lock ci-deps clean dev
 
 help:
 	@echo 'make run    install, set up on the first time, and serve'
 	@echo 'make test   install the test tools and run every test on both stacks'
-	@echo 'make check  ruff, mypy, import contracts, migrations, tests: what CI runs'
+	@echo 'make check  ruff, mypy, import contracts, migrations, tests, bench-smoke: what CI runs'
 	@echo 'make asvs   which security requirements (OWASP ASVS 5.0) are proved by which test'
+	@echo 'make bench  how fast is it, and compared with what? (half an hour, needs wrk; docs/performance.md)'
+	@echo 'make bench-smoke  a little of every measurement: does it run?'
 	@echo 'make bench-timing  can known accounts be told from unknown ones by time? (docs/timing.md)'
 	@echo 'make lock   pin the dependencies anew'
 
@@ -42,7 +44,7 @@ dev: $(VENV)/.installed-dev
 test: dev
 	@$(PY) -m pytest -q -n $(JOBS) $(ARGS)
 
-check: lint types contracts migrations test
+check: lint types contracts migrations test bench-smoke
 
 lint: dev
 	@$(PY) -m ruff check .
@@ -60,6 +62,14 @@ migrations: dev
 asvs: dev
 	@$(PY) -m scripts.asvs
 
+# Half an hour on an idle machine of two cores; writes bench/results/speed.json, docs/performance.md and docs/img. Needs wrk.
+bench: dev
+	@$(PY) -m bench.speed $(ARGS)
+
+# A minute; fails if something can't be measured, never for a time, and writes nothing.
+bench-smoke: dev
+	@$(PY) -m bench.speed --smoke
+
 # Twenty minutes on an idle machine; writes bench/results/timing.json and docs/timing.md.
 bench-timing: dev
 	@$(PY) -m bench.timing
@@ -68,9 +78,10 @@ lock: dev
 	@$(VENV)/bin/uv pip compile -q --universal --python-version 3.11.0 --generate-hashes --custom-compile-command 'make lock' -o requirements.txt requirements.in
 	@$(VENV)/bin/uv pip compile -q --universal --python-version 3.11.0 --generate-hashes --custom-compile-command 'make lock' -o requirements-dev.txt requirements-dev.in
 
-# Programs that some tests use; without them those tests are skipped, which CI does not accept.
+# Programs that some tests and the speed bench use; without them those tests are skipped, which CI does not accept.
 ci-deps:
-	@command -v chromium >/dev/null && command -v curl >/dev/null && command -v nginx >/dev/null || { $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends chromium curl nginx; }
+	@for program in chromium curl nginx wrk; do command -v $$program >/dev/null || missing=1; done; \
+	test -z "$$missing" || { $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends chromium curl nginx wrk; }
 
 clean:
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
