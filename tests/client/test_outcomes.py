@@ -75,7 +75,7 @@ NEVER_SENT = [
 ]
 
 
-@pytest.mark.parametrize("headers", NEVER_SENT, ids=lambda headers: repr(headers)[:60])
+@pytest.mark.parametrize("headers", NEVER_SENT, ids=range(len(NEVER_SENT)))
 async def test_what_is_no_token_is_refused_and_sent_nowhere(client: httpx2.AsyncClient, stub: Stub, headers: Headers) -> None:
     raw = [(name.encode(), value.encode("latin-1")) for name, value in headers]
     answer = await client.get("/me", headers=raw)
@@ -120,7 +120,7 @@ ODD: list[tuple[int, Headers]] = [
 ]
 
 
-@pytest.mark.parametrize("odd", ODD, ids=lambda odd: repr(odd)[:60])
+@pytest.mark.parametrize("odd", ODD, ids=range(len(ODD)))
 async def test_any_other_answer_is_a_503(client: httpx2.AsyncClient, stub: Stub, odd: tuple[int, Headers]) -> None:
     stub.answer = odd
     answer = await client.get("/me", headers=bearer("a.b.c"))
