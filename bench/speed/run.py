@@ -37,6 +37,7 @@ class Sizes:
 
     rounds: int = 5
     seconds: int = 5
+    aside_seconds: float = 5  # of yardsticks that are no servers
     users: int = 10_000
     cold_tokens: int = 65_536  # four times what the server remembers
     refreshes: int = 180_000
@@ -54,6 +55,7 @@ class Sizes:
 SMOKE = Sizes(
     rounds=1,
     seconds=1,
+    aside_seconds=0.3,
     users=200,
     cold_tokens=2_000,
     refreshes=8_000,
@@ -102,17 +104,22 @@ class Bench:
         seconds: int | None = None,
         connections: int = CONNECTIONS,
     ) -> Part:
-        """A part: so many seconds of wrk, every answer of which must be good. `home` is whose sessions are used."""
+        """A part: so many seconds of wrk, every answer of which must be good. `home` is whose sessions are used.
+
+        In a smoke run, once for each path of a server and number of tokens.
+        """
 
         def measure() -> Sample:
             check_one(port, feed, status)
+            if (port, feed.path, feed.count) in self.stand.asked:
+                return self.stand.asked[port, feed.path, feed.count]
             if home is not None:
                 freshen(home.crowd.settings)
             busy = Busy.now()
             run = load(port, feed, seconds or self.sizes.seconds, connections)
             run.check()
             cores = self.stand.cores
-            return {
+            found = {
                 "rate": round(run.rate, 1),
                 "each_ms": 1000 / run.rate,
                 "requests": run.requests,
@@ -123,6 +130,9 @@ class Bench:
                 "server_core": busy.share(cores.server),
                 "load_core": busy.share(cores.load),
             }
+            if self.stand.lasting:
+                self.stand.asked[port, feed.path, feed.count] = found
+            return found
 
         return measure
 
@@ -131,7 +141,7 @@ class Bench:
     ) -> Sample:
         """Run one of yardsticks.py on the server's core (or those named) and read what it found."""
         file = self.stand.new_folder() / "task.json"
-        file.write_text(json.dumps({**task, "seconds": seconds or self.sizes.seconds}))
+        file.write_text(json.dumps({**task, "seconds": seconds or self.sizes.aside_seconds}))
         command = [sys.executable, "-m", "bench.speed.yardsticks", name, str(file)]
         with on(cores or self.stand.cores.server):
             ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)

@@ -77,6 +77,7 @@ class Stand:
     cost: int = 12  # of the passwords' bcrypt, where a case does not say
     lasting: bool = False  # a server once started serves every case that needs one like it: for smoke runs, which are short
     cores: Cores = field(default_factory=plan)
+    asked: dict[tuple[int, str, int], dict[str, float]] = field(default_factory=dict)  # of lasting servers, what came of it
     _ends: ExitStack = field(default_factory=ExitStack)
     _homes: dict[tuple[str, int], Home] = field(default_factory=dict)
     _running: dict[object, ServerProcess] = field(default_factory=dict)

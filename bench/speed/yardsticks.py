@@ -28,7 +28,7 @@ UPDATE = "UPDATE sessions SET generation = generation + 1, rotated_at = now() WH
 
 async def _count(loops: list[Callable[[], Awaitable[int]]], seconds: float) -> float:
     """How many a second all loops do together, each its next as soon as its last is done."""
-    counted, ends = 0, time.perf_counter() + WARM_UP_SECONDS + seconds
+    counted, ends = 0, time.perf_counter() + min(WARM_UP_SECONDS, seconds) + seconds
     begins = ends - seconds
 
     async def go(step: Callable[[], Awaitable[int]]) -> None:

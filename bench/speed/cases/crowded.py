@@ -30,7 +30,7 @@ def crowded(bench: Bench, server: ServerProcess, feed: Feed, bodies: Feed, home:
             seen = people.stop()
         run.check()
         bodies.position += len(seen.good) + LOGINS
-        time.sleep(AFTER_SECONDS)
+        time.sleep(min(AFTER_SECONDS, bench.sizes.settle_seconds))
         freshen(home.crowd.settings)
         after = load(server.port, feed, 1)
         after.check()
