@@ -55,7 +55,7 @@ TAGS = [
 ]
 
 
-def create_app(settings: Settings, clock: Clock = system_clock) -> FastAPI:
+def create_app(settings: Settings, clock: Clock = system_clock) -> "Application":
     """The application for these settings; it opens nothing until its lifespan begins."""
     configure_logging(settings.LOG_LEVEL, json=not settings.is_development)
     tame_uvicorn()
@@ -91,6 +91,7 @@ class Application(FastAPI):
     def __init__(self, server: Server, **options: Any) -> None:
         super().__init__(**options)
         self.state.server = server
+        self.owns_process = False  # whether the garbage collector is ours to tune
         self._edge: ASGIApp = super().__call__
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -148,7 +149,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     worker = Worker(server)
     if server.settings.WORKER_IN_SERVER:
         worker.start()
-    settle()
+    if isinstance(app, Application) and app.owns_process:
+        settle()
     try:
         yield
     finally:
@@ -188,5 +190,6 @@ def __getattr__(name: str) -> Any:
     except SettingsError as error:
         sys.exit(f"authkeep: {error}")
     application = create_app(settings)
+    application.owns_process = True
     globals()["app"] = application
     return application

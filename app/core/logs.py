@@ -1,14 +1,13 @@
 """Logging: structlog for everything, JSON in production, uvicorn's own lines included, its access log replaced by ours."""
 
 import asyncio
-import contextlib
 import json as json_format
 import logging
 import logging.config
 import os
 import sys
 from collections.abc import MutableMapping
-from typing import Any, TextIO
+from typing import Any
 
 import structlog
 
@@ -29,26 +28,21 @@ class AccessLog:
 
     def __init__(self) -> None:
         self._log = structlog.get_logger(self.NAME)
-        self._stream: TextIO | None = None
-        self._file: int | None = None
+        self._handler: logging.StreamHandler[Any] | None = None
         self._wanted = True
         self._lines: list[str] = []
         self._end_of_cut = ""  # what the next line must begin with, so that half a line before it stays by itself
 
-    def configure(self, level: str, stream: TextIO | None) -> None:
-        """From which level on lines are wanted; and the stream for JSON, None for lines that people read."""
+    def configure(self, level: str, handler: "logging.StreamHandler[Any] | None") -> None:
+        """From which level on lines are wanted; and whose stream takes them as JSON, None for lines that people read."""
         self._wanted = logging.getLevelNamesMapping()[level] <= logging.INFO
-        self._stream = stream
-        self._file = None
-        if stream is not None:
-            with contextlib.suppress(OSError, ValueError):  # a stream in memory
-                self._file = stream.fileno()
+        self._handler = handler
 
     def write(self, method: str, path: str, status: int, ms: float, address: str, request_id: str) -> None:
         """An answer was sent. Does not raise."""
         if not self._wanted:
             return
-        if self._stream is None:
+        if self._handler is None:
             self._log.info("request", method=method, path=path, status=status, ms=ms, address=address, request_id=request_id)
             return
         moment = system_clock().isoformat(timespec="microseconds")[:-6]
@@ -63,24 +57,27 @@ class AccessLog:
 
     def _flush(self) -> None:
         lines, self._lines = self._lines, []
-        if self._stream is None:
+        if self._handler is None:
             return
         # Past the stream's own buffer: what a full disk would not take stays in there, and comes out in front of a later line.
         data = (self._end_of_cut + "".join(lines)).encode()
         written = 0
         try:
             while written < len(data):
-                written += self._put(data[written:])
+                written += _put(self._handler.stream, data[written:])
         except (OSError, ValueError):  # no line is worth an answer
             pass
         if written:
             self._end_of_cut = "" if data[written - 1] == NEWLINE else "\n"
 
-    def _put(self, data: bytes) -> int:
-        if self._file is not None:
-            return os.write(self._file, data)
-        self._stream.write(data.decode())  # type: ignore[union-attr]  # it is there, or nothing would be written
+
+def _put(stream: Any, data: bytes) -> int:
+    try:
+        file = stream.fileno()
+    except (OSError, ValueError, AttributeError):  # closed, or in memory
+        stream.write(data.decode())
         return len(data)
+    return os.write(file, data)
 
 
 ACCESS = AccessLog()
@@ -117,7 +114,7 @@ def configure_logging(level: str, *, json: bool) -> None:
     root.handlers = [handler]
     # Libraries below WARNING say what they were given: SQL with its parameters, mails, addresses.
     root.setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level]))
-    ACCESS.configure(level, sys.stderr if json else None)
+    ACCESS.configure(level, handler if json else None)
     for name in ("app", "authkeep", "uvicorn"):
         logging.getLogger(name).setLevel(level)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.asgi"):

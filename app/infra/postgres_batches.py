@@ -148,7 +148,7 @@ class Line:
             psycopg.Error: the server can't be reached, or refuses.
         """
         options = postgres_options()
-        options["options"] += BY_INDEX
+        options["options"] = options.get("options", "") + BY_INDEX
         line = cls(await AsyncConnection.connect(conninfo, autocommit=True, **options))
         try:
             line._pq.send_prepare(NAME, statement)

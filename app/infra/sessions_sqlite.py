@@ -15,6 +15,7 @@ from app.core.ports import Account, LiveSession
 
 log = structlog.get_logger()
 NOBODY = uuid.UUID(int=0)
+AS_STORED = len("2000-01-01 00:00:00.000000")
 TRIES, PAUSE_SECONDS = 20, 0.05  # a second in all
 FIND_LIVE = """
 SELECT s.used_at, u.id, u.username, u.email, u.role, u.email_verified_at IS NOT NULL, u.created_at
@@ -32,7 +33,7 @@ class SqliteSessionChecks:
 
     async def find_live(self, session_id: uuid.UUID, now: datetime) -> LiveSession | None:
         """See `SessionChecks.find_live`."""
-        parameters = (session_id.hex, now.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f"))
+        parameters = (session_id.hex, now.astimezone(UTC).isoformat(" ", "microseconds")[:AS_STORED])
         for _ in range(TRIES):
             try:
                 row = self._open().execute(FIND_LIVE, parameters).fetchone()

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import logging
 import os
 import re
 import resource
@@ -80,7 +81,7 @@ class Counting(io.StringIO):
 
 def a_log(level: str = "INFO") -> tuple[AccessLog, Counting]:
     log, stream = AccessLog(), Counting()
-    log.configure(level, stream)
+    log.configure(level, logging.StreamHandler(stream))
     return log, stream
 
 

@@ -1,5 +1,6 @@
 """Queries, paths, headers, cookies and user agents that nobody means well with: no 5xx, no echo, one clean log line each."""
 
+import asyncio
 import io
 import json
 import re
@@ -179,6 +180,8 @@ async def test_no_path_makes_a_crash_or_shows_files(app: FastAPI, log: io.String
 async def test_methods_that_no_route_has_are_refused(app: FastAPI, log: io.StringIO) -> None:
     methods = ["TRACE", "CONNECT", "PATCH", "PROPFIND", "", "get", "G" * 5_000, "PRI"]
     for operation in operations(app):
+        if operation.path == "/auth/verify":  # a gateway may ask it by any method
+            continue
         path = operation.url(user_id="x", session_id="x").encode()
         for method in methods:
             answer = await send(app, method, path, body=b"")
@@ -335,6 +338,7 @@ async def test_each_log_line_in_production_is_one_json_object(app: FastAPI, clie
         body = json.dumps({"username": hostile, "password": hostile}).encode()
         for path in (b"/auth/login", b"/" + hostile.replace("%", "%25").encode()):
             await send(app, "POST", path, headers=[JSON_HEADER, (b"user-agent", agent), (b"x-request-id", agent)], body=body)
+    await asyncio.sleep(0)  # the lines of a turn of the loop are written at its end
     lines = log.getvalue().splitlines()
     assert len(lines) >= 10
     for line in lines:
