@@ -198,8 +198,15 @@ def _postgres_engine(url: str) -> AsyncEngine:
 def _check_out(connection: Any, _record: Any, _proxy: Any) -> None:
     # A server that went away has closed its end, and that can be read off the socket; asking it (SQLAlchemy's pre-ping) would
     # be a round trip before each transaction. One that is silent is told by the time-outs, either way.
-    if connection.driver_connection.closed or select.select([connection.driver_connection.fileno()], [], [], 0)[0]:
+    driver = connection.driver_connection
+    if driver.closed or _is_readable(driver.fileno()):
         raise DisconnectionError
+
+
+def _is_readable(file: int) -> bool:
+    poll = select.poll()  # select() knows no numbers above 1023
+    poll.register(file, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def postgres_options() -> dict[str, Any]:
