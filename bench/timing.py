@@ -86,7 +86,7 @@ def measure(stack: Stack, on: Services, each: Round, say: Callable[[str], None])
             contest = field.contest
             title = f"{stack.name} · {each.title} · {contest.name}"
             started, busy = time.monotonic(), _busy_elsewhere()
-            pairs = run(field, server.port, chance, lambda done, title=title, of=contest.pairs: _progress(title, done, of))  # type: ignore[misc]
+            pairs = run(field, server.port, chance, lambda done, title=title, of=contest.pairs: _progress(title, done, of))  # type: ignore[misc]  # mypy knows no defaults of lambdas
             verdict = judge(pairs, seed=SEED)
             say(f"{title}: {_in_words(verdict)} ({time.monotonic() - started:.0f} s)")
             facts = {"stack": stack.name, "round": each.title, "broken": each.broken, "env": each.env, "load": busy}

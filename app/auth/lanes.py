@@ -28,7 +28,7 @@ from app.core.ports import Account, Rotations
 from app.core.server import Server
 
 ME, VERIFY, LOGIN, REFRESH = "/auth/me", "/auth/verify", "/auth/login", "/auth/refresh"
-FOR_ENVOY = "/auth/verify/envoy"  # its ext_authz takes 200 for a yes, and no other 2xx
+FOR_ENVOY = "/auth/verify/envoy/"  # its ext_authz takes 200 for a yes, and no other 2xx
 BODY_SECONDS, MOST_BODY, REFUSAL_SECONDS = 0.25, 8192, 3.0
 VARY = (b"vary", b"Origin")
 IDENTITY = {
@@ -55,7 +55,7 @@ def install_lanes(server: Server) -> None:
         query: bytes = scope["query_string"]
         verifying = verified(server, caller, query, now)
         answer = await (_in_time(verifying) if query else verifying)
-        if scope["path"].startswith(FOR_ENVOY):
+        if f"{scope['path']}/".startswith(FOR_ENVOY):
             answer.status = 200
             answer.headers.append((b"content-length", b"0"))
         return answer

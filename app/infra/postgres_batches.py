@@ -6,6 +6,7 @@ when they are cancelled.
 
 import asyncio
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
@@ -33,7 +34,7 @@ Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
 
 
-class PostgresBatches(Generic[Asked, Answer]):
+class PostgresBatches(ABC, Generic[Asked, Answer]):
     """Asks the primary, on an autocommit connection of its own, one statement at a time.
 
     A question is put into the batch that is sent next, never into one already sent: a statement under way may see a
@@ -50,9 +51,9 @@ class PostgresBatches(Generic[Asked, Answer]):
         self._oldest = 0.0  # when the first of those that wait was asked, by the loop's clock
         self._worker: asyncio.Task[None] | None = None
 
+    @abstractmethod
     async def answers(self, line: "Line", batch: list[Asked]) -> list[Answer]:
         """The answers to these questions, in their order."""
-        raise NotImplementedError
 
     async def ask(self, asked: Asked) -> Answer:
         """The answer to one question.

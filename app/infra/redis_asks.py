@@ -79,7 +79,7 @@ class RedisAsks:
                 self._send(line)
 
     async def _greeted(self) -> "_Line":
-        asked = self._redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+        asked = self._redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]  # redis-py left it untyped
         if not isinstance(asked, Connection):
             raise TypeError(f"{type(asked).__name__} is not spoken")
         tls = asked.ssl_context.get() if isinstance(asked, SSLConnection) else None
@@ -223,4 +223,4 @@ class _Line(asyncio.Protocol):
 
 
 def _packed(*words: str) -> bytes:
-    return cast("bytes", hiredis.pack_command(words))  # type: ignore[arg-type]  # its stub leaves out str
+    return cast("bytes", hiredis.pack_command(words))  # type: ignore[arg-type]  # its type stubs leave out str

@@ -119,6 +119,7 @@ async def test_envoy_gets_200_for_a_yes_and_nothing_else_changes(app: FastAPI, c
         assert identity_in(answer) == identity(user)
         assert (await client.post(path)).status_code == 401
         assert (await client.post(f"{path}?role=admin", headers=user.headers)).status_code == 403
+    assert (await client.post("/auth/verify/envoyx", headers=user.headers)).status_code == 204
 
 
 async def test_what_only_begins_like_verify_is_something_else(client: AsyncClient) -> None:

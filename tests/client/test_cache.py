@@ -74,7 +74,7 @@ async def test_the_time_of_the_question_counts_against_it(clock: Clock) -> None:
     class Slow(Stub):
         async def __call__(self, *call: object) -> None:
             clock.now += 2
-            await super().__call__(*call)  # type: ignore[arg-type]
+            await super().__call__(*call)  # type: ignore[arg-type]  # an ASGI call, passed on as it came
 
     stub = Slow()
     async with remembering(stub, clock, 5) as auth:

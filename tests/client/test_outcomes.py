@@ -217,4 +217,4 @@ async def test_a_user_can_not_be_changed(stub: Stub) -> None:
     async with Authkeep(URL, transport=httpx2.ASGITransport(stub)) as auth:
         user = await auth.user("a.b.c")
     with pytest.raises(dataclasses.FrozenInstanceError):
-        user.username = "root"  # type: ignore[misc]
+        user.username = "root"  # type: ignore[misc]  # what must fail

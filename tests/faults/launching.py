@@ -36,7 +36,7 @@ def _again_and_again(main: Callable[[], NoReturn]) -> NoReturn:
     import app.infra.redis
     import app.infra.sessions_postgres
     import app.infra.sessions_sqlite
-    import app.main  # noqa: F401
+    import app.main  # noqa: F401 -- loaded before the fork
 
     while True:
         child = os.fork()

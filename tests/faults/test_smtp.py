@@ -49,7 +49,7 @@ def _break(smtp: SmtpServer, fault: str) -> None:
     elif fault == "killed":
         smtp.set_mode("slow", seconds=30)  # until it is stopped mid-way
     else:
-        smtp.set_mode(fault, seconds=1)  # type: ignore[arg-type]
+        smtp.set_mode(fault, seconds=1)  # type: ignore[arg-type]  # one of its modes
 
 
 def _wait_until_hit(world: World, fault: str, mails: int, connections: int) -> None:

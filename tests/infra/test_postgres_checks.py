@@ -118,7 +118,7 @@ async def test_random_endings_between_batches_are_seen_by_every_later_question(u
                 before = answers
                 await database.execute("UPDATE sessions SET ended_at = now() WHERE id = %s", (sid,))
                 ended.add(sid)
-                await until(lambda before=before: answers > before + 30, "questions go on")  # type: ignore[misc]
+                await until(lambda before=before: answers > before + 30, "questions go on")  # type: ignore[misc]  # mypy knows no defaults of lambdas
         over.set()
         await asyncio.gather(*asking)
     assert wrong == []

@@ -203,9 +203,9 @@ def _release_late(line: object) -> None:
     deadline = time.monotonic() + 10
     while time.monotonic() < (deadline if held_at is None else held_at + 2.0):
         time.sleep(0.01)
-        if held_at is None and line.holding:  # type: ignore[attr-defined]
+        if held_at is None and line.holding:  # type: ignore[attr-defined]  # not declared by the class it is on
             held_at = time.monotonic()
-    line.release()  # type: ignore[attr-defined]
+    line.release()  # type: ignore[attr-defined]  # not declared by the class it is on
 
 
 # A server that does not answer.
@@ -272,7 +272,7 @@ async def test_fifty_connections_later_nothing_is_left_open(
     process, loop = psutil.Process(), asyncio.get_running_loop()
 
     def open_now() -> tuple[int, int]:
-        return process.num_fds(), len(loop._selector.get_map())  # type: ignore[attr-defined]
+        return process.num_fds(), len(loop._selector.get_map())  # type: ignore[attr-defined]  # not declared by the class it is on
 
     with TcpProxy(postgres.port) as line:
         async with checks_on(by_way_of(url, line.port)) as checks:

@@ -60,7 +60,7 @@ def _break(smtp: SmtpServer, trouble: str) -> None:
     if trouble == "down":
         smtp.stop()
     else:
-        mode: Mode = trouble  # type: ignore[assignment]
+        mode: Mode = trouble  # type: ignore[assignment]  # one of its modes
         smtp.set_mode(mode, seconds=1)
 
 

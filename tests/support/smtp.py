@@ -118,7 +118,7 @@ class SmtpServer:
 
     # aiosmtpd's handler
 
-    async def handle_RCPT(  # noqa: N802
+    async def handle_RCPT(  # noqa: N802 -- the name aiosmtpd calls
         self, conversation: SMTP, session: Any, envelope: Any, address: str, options: list[str]
     ) -> str:
         if self.mode in _REFUSALS:
@@ -126,7 +126,7 @@ class SmtpServer:
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
-    async def handle_DATA(self, conversation: SMTP, session: Any, envelope: Any) -> str:  # noqa: N802
+    async def handle_DATA(self, conversation: SMTP, session: Any, envelope: Any) -> str:  # noqa: N802 -- the name aiosmtpd calls
         self._received(envelope.content, envelope.rcpt_tos)
         if self.mode == "drop":
             cast(asyncio.Transport, conversation.transport).abort()

@@ -58,7 +58,7 @@ def heard(database: Database) -> Iterator[list[str]]:
             ("before_cursor_execute", statement),
             *((n, boundary(n)) for n in ("begin", "commit", "rollback")),
         ]:
-            event.listen(engine, name, listener)  # type: ignore[arg-type]
+            event.listen(engine, name, listener)  # type: ignore[arg-type]  # any of the events
             listeners.append((engine, name, listener))
     try:
         yield asked

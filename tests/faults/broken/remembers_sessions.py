@@ -1,40 +1,9 @@
-"""Remembers for a moment what a row said, as a cache would; and asks no Redis."""
+"""Remembers for five seconds what a row said, as a cache would."""
 
-import time
-import uuid
-from datetime import datetime
-from typing import Any
+from tests.faults.launching import launch
+from tests.faults.remembering import remember_rows
 
-from app.auth.blocklist import Blocklist
-from app.core.ports import LiveSession
-from app.infra.sessions_postgres import PostgresSessionChecks
-from app.infra.sessions_sqlite import SqliteSessionChecks
-from tests.faults.launching import launch, put
-
-KEPT_SECONDS = 5.0
-
-
-def _remember(kind: type[PostgresSessionChecks] | type[SqliteSessionChecks]) -> None:
-    ask: Any = kind.find_live
-    known: dict[uuid.UUID, tuple[float, LiveSession | None]] = {}
-
-    async def find_live(self: Any, session_id: uuid.UUID, now: datetime) -> LiveSession | None:
-        moment, live = known.get(session_id, (0.0, None))
-        if time.monotonic() - moment > KEPT_SECONDS:
-            live = await ask(self, session_id, now)
-            known[session_id] = (time.monotonic(), live)
-        return live
-
-    put(kind, "find_live", find_live)
-
-
-async def _refuses(*_: Any) -> bool:
-    return False
-
-
-_remember(PostgresSessionChecks)
-_remember(SqliteSessionChecks)
-put(Blocklist, "refuses", _refuses)
+remember_rows(5.0)
 
 if __name__ == "__main__":
     launch()
