@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -43,12 +43,12 @@ class Watch:
         return self.traffic.replies[self.first :]
 
     @asynccontextmanager
-    async def on(self, load: int = 6) -> AsyncIterator["Watch"]:
-        """Watching, with so many people at it without pause."""
+    async def on(self, load: int = 6, only: Sequence[str] = ()) -> AsyncIterator["Watch"]:
+        """Watching, with so many people at it without pause; the first of them do only what `only` names, one each."""
         for person in await self.world.newcomers(self.server, load):
             self.people.append((person, await self.traffic.tokens(self.server, person)))
         tasks = [asyncio.create_task(self._look(what)) for what in PAGES]
-        tasks += [asyncio.create_task(self._use(number)) for number in range(load)]
+        tasks += [asyncio.create_task(self._use(number, *only[number : number + 1])) for number in range(load)]
         try:
             yield self
         finally:
@@ -60,10 +60,11 @@ class Watch:
             await self.traffic.send(self.server, what, "GET", PAGES[what])
             await asyncio.sleep(0.1)
 
-    async def _use(self, number: int) -> None:
+    async def _use(self, number: int, *only: str) -> None:
         person, tokens = self.people[number]
+        choices = only or ("me", "me", "register", "refresh", "login", "forgot", "unknown", "wrong")
         while not self._over.is_set():
-            what = self.chance.choice(("me", "me", "register", "refresh", "login", "forgot", "unknown", "wrong"))
+            what = self.chance.choice(choices)
             if what == "me":
                 await self.traffic.me(self.server, tokens["access_token"])
             elif what == "register":
