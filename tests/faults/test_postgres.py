@@ -68,7 +68,7 @@ async def paused(_world: World, postgres: Postgres) -> AsyncIterator[None]:
 async def stalled(world: World, postgres: Postgres, fault: Any, *, launcher: str | None = None, url: str = "") -> Watch:
     """Some seconds without an answer from the database, under load."""
     server = world.serve(launcher=broken(launcher) if launcher else None, DATABASE_URL=url or world.database_url)
-    async with Watch(world, server).on() as watch:
+    async with Watch(world, server).on(only=("me", "register")) as watch:
         await watch.until_answered(201)
         tokens = [tokens["access_token"] for _, tokens in watch.people]
         await asyncio.gather(*(world.traffic.me(server, token) for token in tokens))
