@@ -104,6 +104,18 @@ def _limits(settings: Settings, counters: "RedisCounters | None") -> RateLimits:
         "forgot_password_account": settings.RATE_LIMIT_FORGOT_PASSWORD_ACCOUNT,
         "reset_password": settings.RATE_LIMIT_RESET_PASSWORD,
         "change_password": settings.RATE_LIMIT_CHANGE_PASSWORD,
+        "reauthenticate": settings.RATE_LIMIT_REAUTHENTICATE,
+        "verify_email": settings.RATE_LIMIT_VERIFY_EMAIL,
+        "resend": settings.RATE_LIMIT_RESEND,
+        "resend_account": settings.RATE_LIMIT_RESEND_ACCOUNT,
+        "change_email": settings.RATE_LIMIT_CHANGE_EMAIL,
+        "confirm_email": settings.RATE_LIMIT_CONFIRM_EMAIL,
+        "magic_link": settings.RATE_LIMIT_MAGIC_LINK,
+        "magic_link_account": settings.RATE_LIMIT_MAGIC_LINK_ACCOUNT,
+        "magic_link_verify": settings.RATE_LIMIT_MAGIC_LINK_VERIFY,
+        "invitation": settings.RATE_LIMIT_INVITATION,
+        "end_session": settings.RATE_LIMIT_END_SESSION,
+        "export": settings.RATE_LIMIT_EXPORT,
     }
     return RateLimits(rules, by_address=settings.RATE_LIMIT_ENABLED, shared=counters)
 

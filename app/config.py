@@ -29,6 +29,16 @@ FILE_TWINS = (
 )
 PLACEHOLDERS = re.compile(r"change.?(me|this|it)|your.?secret|placeholder|example|insecure|replace.?(me|this)", re.IGNORECASE)
 
+MAILED_PAGES = {
+    "PASSWORD_RESET_URL": "reset-password",
+    "VERIFY_EMAIL_URL": "verify",
+    "EMAIL_CHANGE_URL": "email-confirm",
+    "EMAIL_UNDO_URL": "email-undo",
+    "MAGIC_LINK_URL": "magic-link",
+    "INVITATION_URL": "invitation",
+    "END_SESSION_URL": "end-session",
+}
+
 Port = Annotated[int, Field(ge=1, le=65535)]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 RateLimit = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}/[1-9]?[0-9]{0,4}(second|minute|hour|day)$")]
@@ -59,6 +69,9 @@ class ServerSettings(BaseModel):
     )
     CORS_ORIGINS: tuple[str, ...] = Field(
         (), description="browser origins that may call the API, separated by commas; `*` is refused"
+    )
+    NEXT_ORIGINS: tuple[str, ...] = Field(
+        (), description="origins that `next=` may lead to after sign-in, separated by commas; own paths always may"
     )
     TRUSTED_PROXIES: tuple[Network, ...] = Field(
         (), description="addresses or networks whose X-Forwarded-For is believed, separated by commas"
@@ -109,6 +122,50 @@ class TokenSettings(BaseModel):
     PASSWORD_RESET_EXPIRE_MINUTES: int = Field(15, ge=1, le=1440, description="minutes a reset link lives after sending")
 
 
+class AccountSettings(BaseModel):
+    """How people come by an account, and what they can do without a password."""
+
+    REGISTRATION: Literal["open", "invite", "closed"] = Field(
+        "open", description="who may register: anybody, people with an invitation, nobody"
+    )
+    EMAIL_VERIFICATION: Literal["optional", "required"] = Field(
+        "optional", description="required: the account is made only when its mail address is proved"
+    )
+    EMAIL_VERIFICATION_EXPIRE_HOURS: int = Field(24, ge=1, le=168, description="hours a verification link lives after sending")
+    EMAIL_CHANGE_EXPIRE_HOURS: int = Field(
+        24, ge=1, le=168, description="hours the link to a new mail address lives after sending"
+    )
+    INVITATION_EXPIRE_DAYS: int = Field(7, ge=1, le=90, description="days an invitation lives")
+    MAGIC_LINK: bool = Field(False, description="sign-in by a mailed link or code")
+    MAGIC_LINK_EXPIRE_MINUTES: int = Field(10, ge=1, le=60, description="minutes a sign-in link lives after sending")
+    GEOIP_FILE: str | None = Field(None, description="MaxMind database (.mmdb) that names the place of a session; none: no place")
+    VERIFY_EMAIL_URL: str = Field("", description="page that verification mails link to; default PUBLIC_URL/account/verify")
+    EMAIL_CHANGE_URL: str = Field(
+        "", description="page that mails to a new address link to; default PUBLIC_URL/account/email-confirm"
+    )
+    EMAIL_UNDO_URL: str = Field("", description="page that undoes a change of address; default PUBLIC_URL/account/email-undo")
+    MAGIC_LINK_URL: str = Field("", description="page that sign-in mails link to; default PUBLIC_URL/account/magic-link")
+    INVITATION_URL: str = Field("", description="page that invitations link to; default PUBLIC_URL/account/invitation")
+    END_SESSION_URL: str = Field(
+        "", description="page by which a mail about a new device ends that session; default PUBLIC_URL/account/end-session"
+    )
+
+
+class BrandSettings(BaseModel):
+    """What pages and mails look like."""
+
+    PRODUCT_NAME: str = Field("", max_length=60, description="what pages and mails call your service; default EMAIL_FROM_NAME")
+    BRAND_LOGO: str | None = Field(None, description="file of a logo (.svg, .png, .webp), shown on pages")
+    BRAND_COLOR: str = Field("#3b5bdb", pattern=r"^#[0-9A-Fa-f]{6}$", description="colour of buttons and links, as #rrggbb")
+    HOME_URL: str = Field("", description="where the logo leads; none: the profile page")
+    TERMS_URL: str = Field("", description="terms of use, linked at the foot of pages")
+    PRIVACY_URL: str = Field("", description="privacy notice, linked at the foot of pages")
+    SUPPORT_URL: str = Field("", description="help for people, linked at the foot of pages and in mails")
+    DEFAULT_LOCALE: Literal["en", "de", "fr", "es"] = Field(
+        "en", description="language of people who chose none, where their browser names none of ours"
+    )
+
+
 class PasswordSettings(BaseModel):
     """What passwords must be and how they are kept."""
 
@@ -134,6 +191,22 @@ class RateLimitSettings(BaseModel):
     )
     RATE_LIMIT_RESET_PASSWORD: RateLimit = Field("30/hour", description="reset links tried by address")
     RATE_LIMIT_CHANGE_PASSWORD: RateLimit = Field("30/hour", description="password changes tried by address")
+    RATE_LIMIT_REAUTHENTICATE: RateLimit = Field("30/hour", description="fresh proofs tried by address")
+    RATE_LIMIT_VERIFY_EMAIL: RateLimit = Field("30/hour", description="verification links and codes tried by address")
+    RATE_LIMIT_RESEND: RateLimit = Field("10/hour", description="verification mails asked for by address")
+    RATE_LIMIT_RESEND_ACCOUNT: RateLimit = Field(
+        "3/hour", description="verification mails sent to one mail address; more are dropped in silence"
+    )
+    RATE_LIMIT_CHANGE_EMAIL: RateLimit = Field("10/hour", description="changes of mail address asked for by address")
+    RATE_LIMIT_CONFIRM_EMAIL: RateLimit = Field("30/hour", description="links of a change of mail address tried by address")
+    RATE_LIMIT_MAGIC_LINK: RateLimit = Field("10/hour", description="sign-in mails asked for by address")
+    RATE_LIMIT_MAGIC_LINK_ACCOUNT: RateLimit = Field(
+        "3/hour", description="sign-in mails sent to one mail address; more are dropped in silence"
+    )
+    RATE_LIMIT_MAGIC_LINK_VERIFY: RateLimit = Field("30/hour", description="sign-in links and codes tried by address")
+    RATE_LIMIT_INVITATION: RateLimit = Field("30/hour", description="invitations tried by address")
+    RATE_LIMIT_END_SESSION: RateLimit = Field("30/hour", description="links that end a session tried by address")
+    RATE_LIMIT_EXPORT: RateLimit = Field("10/hour", description="exports of one's own data by address")
 
 
 class Settings(
@@ -143,6 +216,8 @@ class Settings(
     RedisSettings,
     MailSettings,
     TokenSettings,
+    AccountSettings,
+    BrandSettings,
     PasswordSettings,
     RateLimitSettings,
 ):
@@ -150,12 +225,12 @@ class Settings(
 
     model_config = ConfigDict(hide_input_in_errors=True, frozen=True)
 
-    @field_validator("CORS_ORIGINS", "TRUSTED_PROXIES", mode="before")
+    @field_validator("CORS_ORIGINS", "NEXT_ORIGINS", "TRUSTED_PROXIES", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    @field_validator("CORS_ORIGINS")
+    @field_validator("CORS_ORIGINS", "NEXT_ORIGINS")
     @classmethod
     def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for origin in value:
@@ -187,7 +262,7 @@ class Settings(
             raise ValueError("must begin with redis:// or rediss://")
         return value
 
-    @field_validator("PUBLIC_URL", "PASSWORD_RESET_URL")
+    @field_validator("PUBLIC_URL", "HOME_URL", "TERMS_URL", "PRIVACY_URL", *MAILED_PAGES)
     @classmethod
     def _web_url(cls, value: str) -> str:
         if not value:
@@ -206,7 +281,14 @@ class Settings(
             raise ValueError("must be a mail address")
         return value
 
-    @field_validator("EMAIL_FROM_NAME")
+    @field_validator("SUPPORT_URL")
+    @classmethod
+    def _support(cls, value: str) -> str:
+        if value.startswith("mailto:"):
+            return f"mailto:{cls._address(value.removeprefix('mailto:'))}"
+        return cls._web_url(value)
+
+    @field_validator("EMAIL_FROM_NAME", "PRODUCT_NAME")
     @classmethod
     def _one_line(cls, value: str) -> str:
         if not value.isprintable():
@@ -246,9 +328,14 @@ class Settings(
         return self.public_url.startswith("https://")
 
     @property
-    def password_reset_url(self) -> str:
-        """Page that reset mails link to."""
-        return self.PASSWORD_RESET_URL or f"{self.public_url}/account/reset-password"
+    def product_name(self) -> str:
+        """What pages and mails call the service."""
+        return self.PRODUCT_NAME or self.EMAIL_FROM_NAME
+
+    def page_url(self, name: str) -> str:
+        """Page that mails link to, by its setting's name: one of `MAILED_PAGES`."""
+        given: str = getattr(self, name)
+        return given or f"{self.public_url}/account/{MAILED_PAGES[name]}"
 
     @property
     def database_url(self) -> str:

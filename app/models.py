@@ -3,20 +3,26 @@
 from app.audit.models import AuditEvent
 from app.auth.models import KnownDevice, LoginFailure, Session
 from app.database import Base
+from app.invitations.models import Invitation
 from app.jobs.models import DailyRound, Job
 from app.mail.models import DevMail
-from app.tickets.models import Ticket
+from app.tickets.models import CodeGuess, Ticket
 from app.users.models import HashScheme, User
+from app.verification.models import EmailChange, PendingRegistration
 
 __all__ = [
     "AuditEvent",
     "Base",
+    "CodeGuess",
     "DailyRound",
     "DevMail",
+    "EmailChange",
     "HashScheme",
+    "Invitation",
     "Job",
     "KnownDevice",
     "LoginFailure",
+    "PendingRegistration",
     "Session",
     "Ticket",
     "User",

@@ -39,7 +39,7 @@ def install(server: Server) -> None:
         blocklist=Blocklist(server.refusals, access_life),
         common=_common_passwords(),
         policy=PasswordPolicy(settings.PASSWORD_POLICY),
-        product=settings.EMAIL_FROM_NAME,
+        product=settings.product_name,
         refresh_days=settings.REFRESH_TOKEN_EXPIRE_DAYS,
         lane_key=derive_key(secret, "login-lanes"),
         client_key=derive_key(secret, "refresh-client"),

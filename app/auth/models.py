@@ -12,7 +12,10 @@ ALIVE = text("ended_at IS NULL")
 
 
 class Session(Base):
-    """A login and what became of it. The row decides, at every request; it outlives its user."""
+    """A login and what became of it. The row decides, at every request; it outlives its user.
+
+    `authenticated_at` is the last proof of who it is (the tokens' auth_time); refreshing never moves it.
+    """
 
     __tablename__ = "sessions"
     __table_args__ = (Index("ix_sessions_alive", "user_id", sqlite_where=ALIVE, postgresql_where=ALIVE),)
@@ -30,6 +33,8 @@ class Session(Base):
     address: Mapped[str] = mapped_column(String(64))
     user_agent: Mapped[str] = mapped_column(String(256))
     amr: Mapped[str] = mapped_column(String(64))
+    authenticated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    cookie_digest: Mapped[bytes | None] = mapped_column(Digest)
 
 
 class KnownDevice(Base):

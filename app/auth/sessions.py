@@ -49,6 +49,7 @@ async def open_session(
         rotated_at=now,
         created_at=now,
         used_at=now,
+        authenticated_at=now,
         expires_at=now + timedelta(days=kit.refresh_days),
         address=client.address[:64],
         user_agent=client.user_agent,
@@ -62,7 +63,9 @@ async def open_session(
 
 
 def _pair(kit: AuthKit, account: Account, session: Session | Rotated, now: datetime, device: str | None = None) -> Pair:
-    facts = SessionFacts(session.id, session.generation, session.rotated_at, session.created_at, session.expires_at, session.amr)
+    facts = SessionFacts(
+        session.id, session.generation, session.rotated_at, session.authenticated_at, session.expires_at, session.amr
+    )
     life = min(kit.tokens.access_life, session.expires_at - now)
     access, refresh = kit.tokens.write_access(account, facts, now), kit.tokens.write_refresh(account, facts)
     return Pair(access, refresh, int(life.total_seconds()), session.id, device)

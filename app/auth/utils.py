@@ -149,6 +149,7 @@ class AccessClaims:
     session_id: uuid.UUID
     token_id: str
     expires_at: datetime
+    authenticated_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +168,7 @@ class SessionFacts:
     id: uuid.UUID
     generation: int
     rotated_at: datetime
-    created_at: datetime
+    authenticated_at: datetime
     expires_at: datetime
     amr: str
 
@@ -190,7 +191,7 @@ class Tokens:
         claims = {
             "jti": uuid.uuid4().hex,
             "role": account.role.value,
-            "auth_time": int(session.created_at.timestamp()),
+            "auth_time": int(session.authenticated_at.timestamp()),
             "amr": session.amr.split(),
         }
         return self._write(ACCESS, account.id, session.id, now, expires_at, claims)
@@ -216,7 +217,7 @@ class Tokens:
             return known
         claims = self._read(ACCESS, token, now)
         expires_at = datetime.fromtimestamp(claims["exp"], UTC)
-        good = AccessClaims(_uuid(claims["sub"]), _uuid(claims["sid"]), claims["jti"], expires_at)
+        good = AccessClaims(_uuid(claims["sub"]), _uuid(claims["sid"]), claims["jti"], expires_at, _auth_time(claims))
         if "nbf" not in claims:  # ours have none
             self._good[key] = good
             if len(self._good) > SIGNATURES_KEPT:
@@ -269,6 +270,13 @@ class Tokens:
         if claims.get("nbf", 0) > now.timestamp():
             raise TokenInvalid
         return claims
+
+
+def _auth_time(claims: dict[str, Any]) -> datetime:
+    value = claims.get("auth_time")
+    if not _is_moment(value):
+        raise TokenInvalid
+    return datetime.fromtimestamp(int(str(value)), UTC)
 
 
 def _is_moment(value: object) -> bool:

@@ -20,6 +20,8 @@ class Account:
     role: Role
     email_verified: bool
     created_at: datetime
+    display_name: str | None = None
+    locale: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,8 @@ class LiveSession:
     id: uuid.UUID
     used_at: datetime
     account: Account
+    authenticated_at: datetime  # the last proof of who it is
+    cookie_digest: bytes | None = None  # of the browser's secret, where a browser holds it by cookie
 
 
 class SessionChecks(Protocol):
@@ -76,7 +80,7 @@ class Rotated:
     id: uuid.UUID
     generation: int
     rotated_at: datetime
-    created_at: datetime
+    authenticated_at: datetime
     expires_at: datetime
     amr: str
     account: Account

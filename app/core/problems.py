@@ -103,7 +103,7 @@ async def _on_app_error(request: Request, error: Exception) -> Response:
         raise error
     if not request.scope["path"].startswith(PAGES):
         return problem(error)
-    product = request.app.state.server.settings.EMAIL_FROM_NAME
+    product = request.app.state.server.settings.product_name
     shown = page("message.html", status=error.status, product=product, title=error.title, text=error.detail)
     shown.headers.update(error.headers)
     return shown

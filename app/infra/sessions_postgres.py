@@ -15,7 +15,8 @@ class PostgresSessionChecks(PostgresBatches[tuple[uuid.UUID, datetime], LiveSess
     """Asks the primary whether sessions are alive."""
 
     statement = b"""
-    SELECT s.id, s.used_at, u.id, u.username, u.email, u.role, u.email_verified_at IS NOT NULL, u.created_at
+    SELECT s.id, s.used_at, u.id, u.username, u.email, u.role, u.email_verified_at IS NOT NULL, u.created_at,
+        u.display_name, u.locale, s.authenticated_at, s.cookie_digest
     FROM sessions s JOIN users u ON u.id = s.user_id
     WHERE s.id = ANY($1::uuid[]) AND s.ended_at IS NULL AND s.expires_at > $2::timestamptz AND u.disabled_at IS NULL
     AND NOT pg_is_in_recovery()
@@ -39,9 +40,10 @@ class PostgresSessionChecks(PostgresBatches[tuple[uuid.UUID, datetime], LiveSess
 
 
 def _live(row: Row) -> LiveSession | None:
-    sid, used_at, user_id, username, email, role_name, verified, created_at = row
+    sid, used_at, user_id, username, email, role_name, verified, created_at, display_name, locale, authenticated_at, cookie = row
     role = ROLES.get(role_name)
     if role is None:  # of a newer version, beside this one: no entry here, and nobody else's answer depends on it
         return None
     # libpq's PGTZ decides in which zone moments come.
-    return LiveSession(sid, used_at, Account(user_id, username, email, role, verified, created_at.astimezone(UTC)))
+    account = Account(user_id, username, email, role, verified, created_at.astimezone(UTC), display_name, locale)
+    return LiveSession(sid, used_at, account, authenticated_at.astimezone(UTC), cookie)

@@ -18,7 +18,8 @@ NOBODY = uuid.UUID(int=0)
 AS_STORED = len("2000-01-01 00:00:00.000000")
 TRIES, PAUSE_SECONDS = 20, 0.05  # a second in all
 FIND_LIVE = """
-SELECT s.used_at, u.id, u.username, u.email, u.role, u.email_verified_at IS NOT NULL, u.created_at
+SELECT s.used_at, u.id, u.username, u.email, u.role, u.email_verified_at IS NOT NULL, u.created_at,
+    u.display_name, u.locale, s.authenticated_at, s.cookie_digest
 FROM sessions s JOIN users u ON u.id = s.user_id
 WHERE s.id = ? AND s.ended_at IS NULL AND s.expires_at > ? AND u.disabled_at IS NULL
 """
@@ -65,12 +66,12 @@ class SqliteSessionChecks:
 
 
 def _live(session_id: uuid.UUID, row: tuple[Any, ...]) -> LiveSession | None:
-    used_at, user_id, username, email, role_name, verified, created_at = row
+    used_at, user_id, username, email, role_name, verified, created_at, display_name, locale, authenticated_at, cookie = row
     role = ROLES.get(role_name)
     if role is None:  # of a newer version, beside this one
         return None
-    account = Account(uuid.UUID(user_id), username, email, role, bool(verified), _moment(created_at))
-    return LiveSession(session_id, _moment(used_at), account)
+    account = Account(uuid.UUID(user_id), username, email, role, bool(verified), _moment(created_at), display_name, locale)
+    return LiveSession(session_id, _moment(used_at), account, _moment(authenticated_at), cookie)
 
 
 def _moment(text: str) -> datetime:

@@ -18,7 +18,7 @@ def install(server: Server) -> None:
     kit = ResetKit(
         key=derive_key(settings.PASSWORD_RESET_TOKEN_SECRET.get_secret_value(), "password-reset"),
         life=timedelta(minutes=settings.PASSWORD_RESET_EXPIRE_MINUTES),
-        url=settings.password_reset_url,
+        url=settings.page_url("PASSWORD_RESET_URL"),
         lane_key=derive_key(settings.SECRET_KEY.get_secret_value(), "forgot-lanes"),
     )
     server.provide(kit)

@@ -101,7 +101,7 @@ async def reset_password(
         kit.check_new_password(new_password, "new_password", username=user.username, email=user.email)
         password_hash: str = await run(kit.passwords.hash, new_password)
     async with database.write() as db:
-        locked = await users.lock_user(db, ticket.user_id)
+        locked = await users.lock_user(db, ticket.subject_id)
         if locked is None or not locked.active:
             raise tickets.TicketInvalid
         await tickets.spend(db, ticket, locked.email_key, now)
@@ -111,7 +111,7 @@ async def reset_password(
 
 
 async def _owner(db: AsyncSession, ticket: Ticket) -> User:
-    user = await users.find_user(db, ticket.user_id)
+    user = await users.find_user(db, ticket.subject_id)
     if user is None or not user.active or user.email_key != ticket.address:
         raise tickets.TicketInvalid
     return user

@@ -17,12 +17,12 @@ async def find_ticket(db: AsyncSession, ticket_id: uuid.UUID) -> Ticket | None:
 
 
 async def add_ticket(
-    db: AsyncSession, ticket_id: uuid.UUID, purpose: str, user_id: uuid.UUID, address: str, now: datetime, expires_at: datetime
+    db: AsyncSession, ticket_id: uuid.UUID, purpose: str, subject_id: uuid.UUID, address: str, now: datetime, expires_at: datetime
 ) -> None:
     """A new open ticket; the caller holds the account's row."""
     await db.execute(
         insert(Ticket).values(
-            id=ticket_id, purpose=purpose, user_id=user_id, address=address, created_at=now, expires_at=expires_at
+            id=ticket_id, purpose=purpose, subject_id=subject_id, address=address, created_at=now, expires_at=expires_at
         )
     )
 
@@ -44,9 +44,9 @@ async def spend_ticket(db: AsyncSession, ticket_id: uuid.UUID, purpose: str, add
     return await db.scalar(spent) is not None
 
 
-async def void_tickets(db: AsyncSession, user_id: uuid.UUID, purpose: str | None, now: datetime) -> None:
+async def void_tickets(db: AsyncSession, subject_id: uuid.UUID, purpose: str | None, now: datetime) -> None:
     """Close the open tickets of an account, of one purpose or of all."""
-    void = update(Ticket).where(Ticket.user_id == user_id, IS_OPEN).values(voided_at=now)
+    void = update(Ticket).where(Ticket.subject_id == subject_id, IS_OPEN).values(voided_at=now)
     await db.execute(void.where(Ticket.purpose == purpose) if purpose else void)
 
 

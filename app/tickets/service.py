@@ -27,7 +27,7 @@ async def issue(
     key: bytes,
     ticket_id: uuid.UUID,
     purpose: str,
-    user_id: uuid.UUID,
+    subject_id: uuid.UUID,
     address: str,
     now: datetime,
     life: timedelta,
@@ -37,8 +37,8 @@ async def issue(
     The caller holds the account's row, so that "at most one open" can't be raced.
     """
     if await repository.find_ticket(db, ticket_id) is None:
-        await repository.void_tickets(db, user_id, purpose, now)
-        await repository.add_ticket(db, ticket_id, purpose, user_id, address, now, now + life)
+        await repository.void_tickets(db, subject_id, purpose, now)
+        await repository.add_ticket(db, ticket_id, purpose, subject_id, address, now, now + life)
     elif not await repository.extend_ticket(db, ticket_id, now + life):
         return None
     ticket = await repository.find_ticket(db, ticket_id)
@@ -70,9 +70,9 @@ async def spend(db: AsyncSession, ticket: Ticket, address: str, now: datetime) -
         raise TicketInvalid
 
 
-async def void(db: AsyncSession, user_id: uuid.UUID, now: datetime) -> None:
+async def void(db: AsyncSession, subject_id: uuid.UUID, now: datetime) -> None:
     """Close whatever is open for an account."""
-    await repository.void_tickets(db, user_id, None, now)
+    await repository.void_tickets(db, subject_id, None, now)
 
 
 async def void_all(db: AsyncSession, now: datetime) -> int:

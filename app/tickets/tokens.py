@@ -26,4 +26,4 @@ def matches(key: bytes, ticket: Ticket, token: str) -> bool:
 
 
 def _mac(key: bytes, ticket: Ticket) -> bytes:
-    return keyed_digest(key, "v1", ticket.purpose, ticket.id.bytes, ticket.user_id.bytes, ticket.address)
+    return keyed_digest(key, "v1", ticket.purpose, ticket.id.bytes, ticket.subject_id.bytes, ticket.address)

@@ -17,6 +17,7 @@ class User(Base):
 
     `username_key` and `email_key` are what is unique and looked up: lower case. `epoch` rises with each change of
     password, role or status; work that began under an older epoch must not end in a session (docs/adr/0003).
+    `leaving_at` is when its owner left: signing in within seven days takes that back, later the account is erased.
     """
 
     __tablename__ = "users"
@@ -35,6 +36,9 @@ class User(Base):
     password_changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
     last_login_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    display_name: Mapped[str | None] = mapped_column(String(64))
+    locale: Mapped[str | None] = mapped_column(String(8))
+    leaving_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
 
     @property
     def active(self) -> bool:
@@ -48,7 +52,16 @@ class User(Base):
 
     def account(self) -> Account:
         """The account as a value."""
-        return Account(self.id, self.username, self.email, Role(self.role), self.email_verified, self.created_at)
+        return Account(
+            self.id,
+            self.username,
+            self.email,
+            Role(self.role),
+            self.email_verified,
+            self.created_at,
+            self.display_name,
+            self.locale,
+        )
 
 
 class HashScheme(Base):

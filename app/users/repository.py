@@ -28,7 +28,16 @@ class Filters:
     active: bool | None
 
 
-ACCOUNT = (User.id, User.username, User.email, User.role, User.email_verified_at, User.created_at)
+ACCOUNT = (
+    User.id,
+    User.username,
+    User.email,
+    User.role,
+    User.email_verified_at,
+    User.created_at,
+    User.display_name,
+    User.locale,
+)
 
 
 def _candidate_by(column: Any) -> Any:
@@ -61,8 +70,8 @@ async def touch_unchanged(db: AsyncSession, user_id: uuid.UUID, epoch: int, now:
     row = (await run(db, TOUCH_UNCHANGED, {"user_id": user_id, "before": epoch, "now": now})).one_or_none()
     if row is None:
         return None
-    found_id, username, email, role, verified_at, created_at = row
-    return Account(found_id, username, email, Role(role), verified_at is not None, created_at)
+    found_id, username, email, role, verified_at, created_at, display_name, locale = row
+    return Account(found_id, username, email, Role(role), verified_at is not None, created_at, display_name, locale)
 
 
 async def find_user(db: AsyncSession, user_id: uuid.UUID) -> User | None:

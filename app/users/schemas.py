@@ -20,6 +20,8 @@ class UserOut(BaseModel):
     role: Role
     email_verified: bool
     created_at: datetime
+    display_name: str | None
+    locale: str | None = Field(description="Language of mails and pages; null: none was chosen")
 
 
 class UserDetailOut(UserOut):

@@ -27,9 +27,9 @@ FROM (SELECT n, 'user' || lpad(n::text, 10, '0') AS name FROM generate_series(1,
 """
 ENDED = """
 INSERT INTO sessions (id, user_id, generation, rotated_at, created_at, used_at, expires_at, ended_at, end_reason,
-                      address, user_agent, amr)
+                      address, user_agent, amr, authenticated_at)
 SELECT uuidv7(make_interval(days => -n)), u.id, 3, now(), now(), now(), now() + interval '30 days', now(), 'logout',
-       '127.0.0.1', 'wrk', 'pwd'
+       '127.0.0.1', 'wrk', 'pwd', now()
 FROM generate_series(1, %(each)s) AS n, users AS u
 """
 SAMPLE = """

@@ -166,7 +166,7 @@ def test_the_defaults_are_those_of_production() -> None:
     assert not settings.is_development
     assert not settings.docs_open
     assert settings.public_url == "http://localhost:8000"
-    assert settings.password_reset_url == "http://localhost:8000/account/reset-password"
+    assert settings.page_url("PASSWORD_RESET_URL") == "http://localhost:8000/account/reset-password"
     assert settings.DATABASE_URL.get_secret_value() == "sqlite:///data/authkeep.db"
     assert settings.redis_url is None
     assert (settings.HOST, settings.PORT, settings.BCRYPT_ROUNDS, settings.PASSWORD_HASH) == ("127.0.0.1", 8000, 12, "bcrypt")
@@ -193,7 +193,7 @@ def test_values_are_read_as_they_are_meant() -> None:
     assert settings.CORS_ORIGINS == ("https://a.example.com", "http://localhost:3000")
     assert [str(network) for network in settings.TRUSTED_PROXIES] == ["10.0.0.0/8", "::1/128"]
     assert settings.public_url == "https://auth.example.com/base"
-    assert settings.password_reset_url == "https://auth.example.com/base/account/reset-password"
+    assert settings.page_url("PASSWORD_RESET_URL") == "https://auth.example.com/base/account/reset-password"
     assert settings.is_https
     assert settings.RATE_LIMIT_ENABLED is False
     assert settings.redis_url == "redis://:a%2Fb%40c@[::1]:6379/3"

@@ -81,7 +81,7 @@ class Story:
         if self.world.column("SELECT scheme FROM hash_schemes") != ["bcrypt/04"]:
             found.append("no note of the scheme that hashes are stored in")
         for person in self.resetters:
-            spent = "SELECT count(*) FROM tickets WHERE user_id = ? AND spent_at IS NOT NULL"
+            spent = "SELECT count(*) FROM tickets WHERE subject_id = ? AND spent_at IS NOT NULL"
             counts = {
                 "spent": self.world.count(spent, person.id),
                 "epoch": self.world.count("SELECT epoch FROM users WHERE id = ?", person.id),
@@ -133,7 +133,7 @@ class _Reset:
 
     async def check(self, reply: Reply) -> list[str]:
         story, person = self.story, self.person
-        query = "SELECT count(*) FROM tickets WHERE user_id = ? AND spent_at IS NULL AND voided_at IS NULL"
+        query = "SELECT count(*) FROM tickets WHERE subject_id = ? AND spent_at IS NULL AND voided_at IS NULL"
         done = story.world.count(query, person.id) == 0
         found = story.note("reset", reply, done)
         me = await story.traffic.me(story.server, self.access_token)

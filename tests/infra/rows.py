@@ -21,8 +21,9 @@ SELECT gen_random_uuid(), 'u' || n, 'u' || n, 'u' || n || '@example.com', 'u' ||
 FROM generate_series(1, %s) n
 """
 SESSIONS = """
-INSERT INTO sessions (id, user_id, generation, rotated_at, created_at, used_at, expires_at, address, user_agent, amr)
-SELECT gen_random_uuid(), id, 0, now(), now(), now(), now() + interval '1 day', '', '', 'pwd' FROM users
+INSERT INTO sessions (id, user_id, generation, rotated_at, created_at, used_at, expires_at, address, user_agent, amr,
+                      authenticated_at)
+SELECT gen_random_uuid(), id, 0, now(), now(), now(), now() + interval '1 day', '', '', 'pwd', now() FROM users
 """
 
 

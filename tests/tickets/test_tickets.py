@@ -24,7 +24,7 @@ ADDRESS = "ada@example.com"
 
 
 def ticket(**changes: object) -> Ticket:
-    values = {"id": uuid.UUID(int=1), "purpose": "password-reset", "user_id": USER, "address": ADDRESS}
+    values = {"id": uuid.UUID(int=1), "purpose": "password-reset", "subject_id": USER, "address": ADDRESS}
     return Ticket(**(values | changes))
 
 
@@ -43,9 +43,9 @@ def test_a_token_is_good_for_exactly_its_id_purpose_user_address_and_key() -> No
     others = [
         ticket(id=uuid.UUID(int=2)),
         ticket(purpose="email-verification"),
-        ticket(user_id=uuid.UUID(int=8)),
+        ticket(subject_id=uuid.UUID(int=8)),
         ticket(address="adb@example.com"),
-        ticket(purpose="password-rese", user_id=USER),
+        ticket(purpose="password-rese", subject_id=USER),
     ]
     assert [matches(KEY, other, token) for other in others] == [False] * len(others)
     assert not matches(OTHER_KEY, ticket(), token)

@@ -1,0 +1,4 @@
+"""Invitations: an admin gives an address leave to register, with a role.
+
+Owns: table invitations, /users/invitations, /auth/invitations. Needs: auth, users, tickets, mail, audit.
+"""
