@@ -12,6 +12,7 @@ revision = "0002"
 down_revision = "0001"
 branch_labels = None
 depends_on = None
+TICKET_OPEN = sa.text("spent_at IS NULL AND voided_at IS NULL")
 INVITATION_OPEN = sa.text("accepted_at IS NULL AND withdrawn_at IS NULL")
 
 
@@ -28,6 +29,9 @@ def upgrade() -> None:
         sessions.alter_column("authenticated_at", existing_type=UtcDateTime(), nullable=False)
 
     op.execute("ALTER TABLE tickets RENAME COLUMN user_id TO subject_id")
+    op.create_index(
+        "ix_tickets_open_address", "tickets", ["address", "purpose"], sqlite_where=TICKET_OPEN, postgresql_where=TICKET_OPEN
+    )
     op.create_table(
         "code_guesses",
         sa.Column("key", sa.LargeBinary(length=32), nullable=False),
@@ -102,6 +106,7 @@ def downgrade() -> None:
     op.drop_table("email_changes")
     op.drop_table("pending_registrations")
     op.drop_table("code_guesses")
+    op.drop_index("ix_tickets_open_address", table_name="tickets")
     op.execute("ALTER TABLE tickets RENAME COLUMN subject_id TO user_id")
     op.drop_column("sessions", "authenticated_at")
     op.drop_column("sessions", "cookie_digest")
