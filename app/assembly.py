@@ -24,6 +24,7 @@ from app.mail.dev import DevMailbox
 from app.passwords import feature as passwords
 from app.tickets import feature as tickets
 from app.users import feature as users
+from app.verification import feature as verification
 
 if TYPE_CHECKING:
     from app.infra.redis import RedisCounters, RedisRefusals
@@ -35,6 +36,7 @@ FEATURES: tuple[Callable[[Server], None], ...] = (
     users.install,
     auth.install,
     passwords.install,
+    verification.install,
     health.install,
 )
 

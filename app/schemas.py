@@ -1,16 +1,28 @@
 """Every wire schema, for clients and for tests."""
 
-from app.auth.schemas import LoginIn, LoginOut, LogoutIn, RefreshIn, RegisterIn, SessionOut, TokensOut
+from app.auth.schemas import LoginIn, LoginOut, LogoutIn, RefreshIn, RegisterIn, RegistrationOut, SessionOut, TokensOut
 from app.core.problems import FieldProblem, Problem
 from app.health.schemas import HealthOut, LiveOut, ReadyOut
 from app.mail.schemas import DevMailOut
 from app.passwords.schemas import AcceptedOut, ChangePasswordIn, ForgotPasswordIn, ResetPasswordIn
 from app.users.schemas import RoleIn, StatusIn, UserDetailOut, UserOut, UserPageOut
+from app.verification.schemas import (
+    ChangeEmailIn,
+    ChangeEmailOut,
+    EmailTokenIn,
+    ResendIn,
+    ResentOut,
+    VerifiedOut,
+    VerifyEmailIn,
+)
 
 __all__ = [
     "AcceptedOut",
+    "ChangeEmailIn",
+    "ChangeEmailOut",
     "ChangePasswordIn",
     "DevMailOut",
+    "EmailTokenIn",
     "FieldProblem",
     "ForgotPasswordIn",
     "HealthOut",
@@ -22,6 +34,9 @@ __all__ = [
     "ReadyOut",
     "RefreshIn",
     "RegisterIn",
+    "RegistrationOut",
+    "ResendIn",
+    "ResentOut",
     "ResetPasswordIn",
     "RoleIn",
     "SessionOut",
@@ -30,4 +45,6 @@ __all__ = [
     "UserDetailOut",
     "UserOut",
     "UserPageOut",
+    "VerifiedOut",
+    "VerifyEmailIn",
 ]

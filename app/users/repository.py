@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, exists, func, literal, or_, select, tuple_, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.permissions import Role
@@ -120,6 +121,16 @@ async def lock_users_and_admins(db: AsyncSession, user_ids: Iterable[uuid.UUID])
 async def update_user(db: AsyncSession, user_id: uuid.UUID, **values: Any) -> None:
     """Set columns."""
     await db.execute(update(User).where(User.id == user_id).values(**values))
+
+
+async def set_email(db: AsyncSession, user_id: uuid.UUID, values: dict[str, Any]) -> bool:
+    """Set another address; False if it is taken. The constraint decides, and the transaction goes on."""
+    try:
+        async with db.begin_nested():
+            await db.execute(update(User).where(User.id == user_id).values(values))
+    except IntegrityError:
+        return False
+    return True
 
 
 async def replace_hash(db: AsyncSession, user_id: uuid.UUID, verified: str, upgraded: str) -> None:

@@ -65,7 +65,9 @@ def upgrade() -> None:
         "email_changes",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("user_id", sa.Uuid(), nullable=False),
+        sa.Column("epoch", sa.Integer(), nullable=False),
         sa.Column("old_email", sa.String(length=320), nullable=False),
+        sa.Column("old_email_key", ByteOrdered(length=320), nullable=False),
         sa.Column("new_email", sa.String(length=320), nullable=False),
         sa.Column("requested_at", UtcDateTime(), nullable=False),
         sa.Column("confirmed_at", UtcDateTime(), nullable=True),
@@ -74,6 +76,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_email_changes")),
     )
     op.create_index(op.f("ix_email_changes_user_id_requested_at"), "email_changes", ["user_id", "requested_at"], unique=False)
+    op.create_index(op.f("ix_email_changes_old_email_key"), "email_changes", ["old_email_key"], unique=False)
     op.create_index(op.f("ix_email_changes_forget_at"), "email_changes", ["forget_at"], unique=False)
 
     op.create_table(
