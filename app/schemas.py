@@ -3,6 +3,7 @@
 from app.auth.schemas import LoginIn, LoginOut, LogoutIn, RefreshIn, RegisterIn, RegistrationOut, SessionOut, TokensOut
 from app.core.problems import FieldProblem, Problem
 from app.health.schemas import HealthOut, LiveOut, ReadyOut
+from app.invitations.schemas import AcceptInvitationIn, InvitationIn, InvitationOut, InvitationPageOut
 from app.mail.schemas import DevMailOut
 from app.passwords.schemas import AcceptedOut, ChangePasswordIn, ForgotPasswordIn, ResetPasswordIn
 from app.users.schemas import RoleIn, StatusIn, UserDetailOut, UserOut, UserPageOut
@@ -17,6 +18,7 @@ from app.verification.schemas import (
 )
 
 __all__ = [
+    "AcceptInvitationIn",
     "AcceptedOut",
     "ChangeEmailIn",
     "ChangeEmailOut",
@@ -26,6 +28,9 @@ __all__ = [
     "FieldProblem",
     "ForgotPasswordIn",
     "HealthOut",
+    "InvitationIn",
+    "InvitationOut",
+    "InvitationPageOut",
     "LiveOut",
     "LoginIn",
     "LoginOut",
