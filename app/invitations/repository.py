@@ -4,7 +4,7 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, select, tuple_, update
+from sqlalchemy import delete, literal, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import insert_into
@@ -69,7 +69,9 @@ async def list_open(db: AsyncSession, after: tuple[datetime, uuid.UUID] | None, 
     """A page of those that are open, newest first, from behind the place `after`."""
     query = select(Invitation).where(IS_OPEN)
     if after is not None:
-        query = query.where(tuple_(Invitation.created_at, Invitation.id) < after)
+        moment, invitation_id = after
+        place = tuple_(literal(moment, Invitation.created_at.type), literal(invitation_id, Invitation.id.type))
+        query = query.where(tuple_(Invitation.created_at, Invitation.id) < place)
     query = query.order_by(Invitation.created_at.desc(), Invitation.id.desc()).limit(limit)
     return list((await db.scalars(query)).all())
 
