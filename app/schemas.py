@@ -5,20 +5,24 @@ from app.core.problems import FieldProblem, Problem
 from app.health.schemas import HealthOut, LiveOut, ReadyOut
 from app.mail.schemas import DevMailOut
 from app.passwords.schemas import AcceptedOut, ChangePasswordIn, ForgotPasswordIn, ResetPasswordIn
-from app.users.schemas import RoleIn, StatusIn, UserDetailOut, UserOut, UserPageOut
+from app.privacy.schemas import ExportOut, LeavingOut
+from app.users.schemas import ProfileIn, RoleIn, StatusIn, UserDetailOut, UserOut, UserPageOut
 
 __all__ = [
     "AcceptedOut",
     "ChangePasswordIn",
     "DevMailOut",
+    "ExportOut",
     "FieldProblem",
     "ForgotPasswordIn",
     "HealthOut",
+    "LeavingOut",
     "LiveOut",
     "LoginIn",
     "LoginOut",
     "LogoutIn",
     "Problem",
+    "ProfileIn",
     "ReadyOut",
     "RefreshIn",
     "RegisterIn",

@@ -92,3 +92,18 @@ async def take_daily_round(db: AsyncSession, now: datetime) -> bool:
         .returning(DailyRound.name)
     )
     return taken is not None
+
+
+def _about(user_id: uuid.UUID | None, email_key: str) -> Any:
+    to_address = [func.lower(Job.payload[name].as_string()) == email_key for name in ("to", "email")]
+    return or_(*to_address, *([Job.payload["user"].as_string() == str(user_id)] if user_id else []))
+
+
+async def list_about(db: AsyncSession, user_id: uuid.UUID, email_key: str) -> list[Job]:
+    """Jobs for an account or its address, oldest first."""
+    return list((await db.scalars(select(Job).where(_about(user_id, email_key)).order_by(Job.created_at, Job.id))).all())
+
+
+async def delete_about(db: AsyncSession, user_id: uuid.UUID | None, email_key: str) -> None:
+    """Forget jobs for an account or its address."""
+    await db.execute(delete(Job).where(_about(user_id, email_key)))

@@ -1,9 +1,10 @@
 """SQL of tickets. Spending is one statement."""
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, insert, update
+from sqlalchemy import ColumnElement, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.tickets.models import Ticket
@@ -58,3 +59,24 @@ async def void_all(db: AsyncSession, now: datetime) -> int:
 async def delete_old(db: AsyncSession, before: datetime) -> None:
     """Forget tickets that ran out before."""
     await db.execute(delete(Ticket).where(Ticket.expires_at < before))
+
+
+def _about(subject_id: uuid.UUID, address: str) -> ColumnElement[bool]:
+    return (Ticket.subject_id == subject_id) | (Ticket.address == address)
+
+
+async def list_about(db: AsyncSession, subject_id: uuid.UUID, address: str) -> list[Ticket]:
+    """The tickets of a subject or for an address, oldest first."""
+    return list(
+        (await db.scalars(select(Ticket).where(_about(subject_id, address)).order_by(Ticket.created_at, Ticket.id))).all()
+    )
+
+
+async def delete_about(db: AsyncSession, subject_id: uuid.UUID, address: str) -> None:
+    """Forget the tickets of a subject and those for an address."""
+    await db.execute(delete(Ticket).where(_about(subject_id, address)))
+
+
+async def delete_of(db: AsyncSession, subject_ids: Sequence[uuid.UUID]) -> None:
+    """Forget the tickets of these subjects."""
+    await db.execute(delete(Ticket).where(Ticket.subject_id.in_(subject_ids)))

@@ -1,4 +1,4 @@
-"""Where higher packages hear that an account's access has ended."""
+"""Where higher packages hear that an account's access has ended, and say which names are not free."""
 
 import uuid
 from datetime import datetime
@@ -17,4 +17,13 @@ class AccessEnded(Protocol):
         ...
 
 
+class NameHeld(Protocol):
+    """Knows names that are promised to somebody who has no account yet."""
+
+    async def __call__(self, db: AsyncSession, username_key: str, now: datetime) -> bool:
+        """Whether this name, in its unique form, is one."""
+        ...
+
+
 ACCESS_ENDED: Socket[AccessEnded] = Socket("users.ACCESS_ENDED")
+NAME_HELD: Socket[NameHeld] = Socket("users.NAME_HELD")

@@ -1,0 +1,28 @@
+"""Jobs' part of personal data: later work that is about somebody."""
+
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.personal import Person, Record, records
+from app.jobs import repository
+
+
+class JobsAbout:
+    """A payload names people under `to`, `email` or `user`, and nowhere else."""
+
+    name = "jobs"
+
+    async def export(self, db: AsyncSession, person: Person) -> list[Record]:
+        """Mails that wait to be sent, and the like."""
+        about = await repository.list_about(db, person.id, person.email_key)
+        return records(about, "id", "kind", "payload", "created_at", "run_at", "attempts", "dead_at")
+
+    async def erase(self, db: AsyncSession, person: Person, _now: datetime) -> None:
+        """What waits is not done any more. What is under way ends, and finds its row gone."""
+        await repository.delete_about(db, person.id, person.email_key)
+
+
+async def forget_address(db: AsyncSession, email_key: str) -> None:
+    """Drop what is to be done for an address that nobody has any more."""
+    await repository.delete_about(db, None, email_key)
