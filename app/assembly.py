@@ -26,6 +26,7 @@ from app.passwords import feature as passwords
 from app.privacy import feature as privacy
 from app.tickets import feature as tickets
 from app.users import feature as users
+from app.verification import feature as verification
 
 if TYPE_CHECKING:
     from app.infra.redis import RedisCounters, RedisRefusals
@@ -38,6 +39,7 @@ FEATURES: tuple[Callable[[Server], None], ...] = (
     users.install,
     auth.install,
     passwords.install,
+    verification.install,
     health.install,
     privacy.install,
 )

@@ -1,17 +1,29 @@
 """Every wire schema, for clients and for tests."""
 
-from app.auth.schemas import LoginIn, LoginOut, LogoutIn, RefreshIn, RegisterIn, SessionOut, TokensOut
+from app.auth.schemas import LoginIn, LoginOut, LogoutIn, RefreshIn, RegisterIn, RegistrationOut, SessionOut, TokensOut
 from app.core.problems import FieldProblem, Problem
 from app.health.schemas import HealthOut, LiveOut, ReadyOut
 from app.mail.schemas import DevMailOut
 from app.passwords.schemas import AcceptedOut, ChangePasswordIn, ForgotPasswordIn, ResetPasswordIn
 from app.privacy.schemas import ExportOut, LeavingOut
 from app.users.schemas import ProfileIn, RoleIn, StatusIn, UserDetailOut, UserOut, UserPageOut
+from app.verification.schemas import (
+    ChangeEmailIn,
+    ChangeEmailOut,
+    EmailTokenIn,
+    ResendIn,
+    ResentOut,
+    VerifiedOut,
+    VerifyEmailIn,
+)
 
 __all__ = [
     "AcceptedOut",
+    "ChangeEmailIn",
+    "ChangeEmailOut",
     "ChangePasswordIn",
     "DevMailOut",
+    "EmailTokenIn",
     "ExportOut",
     "FieldProblem",
     "ForgotPasswordIn",
@@ -26,6 +38,9 @@ __all__ = [
     "ReadyOut",
     "RefreshIn",
     "RegisterIn",
+    "RegistrationOut",
+    "ResendIn",
+    "ResentOut",
     "ResetPasswordIn",
     "RoleIn",
     "SessionOut",
@@ -34,4 +49,6 @@ __all__ = [
     "UserDetailOut",
     "UserOut",
     "UserPageOut",
+    "VerifiedOut",
+    "VerifyEmailIn",
 ]

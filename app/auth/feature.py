@@ -45,6 +45,7 @@ def install(server: Server) -> None:
         refresh_days=settings.REFRESH_TOKEN_EXPIRE_DAYS,
         lane_key=derive_key(secret, "login-lanes"),
         client_key=derive_key(secret, "refresh-client"),
+        registration_open=settings.REGISTRATION == "open",
     )
     credentials = BearerCredentials(kit.tokens, server.sessions, kit.blocklist, server.database)
     server.provide(kit)

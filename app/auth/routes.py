@@ -4,14 +4,15 @@ import uuid
 from typing import Annotated
 
 from fastapi import APIRouter, Cookie, Request, Response, Security
+from starlette.responses import JSONResponse
 
-from app.auth import service, sessions
+from app.auth import registration, service, sessions
 from app.auth.cookies import set_device_cookie
 from app.auth.deps import Auth
-from app.auth.errors import LoginFailed, PasswordRejected, SessionNotFound, TooManyTries
+from app.auth.errors import LoginFailed, PasswordRejected, RegistrationClosed, SessionNotFound, TooManyTries
 from app.auth.lanes import IDENTITY, verified
 from app.auth.login_body import REQUEST_BODY, LoginBody
-from app.auth.schemas import LoginOut, LogoutIn, RefreshIn, RegisterIn, SessionOut, TokensOut
+from app.auth.schemas import LoginOut, LogoutIn, RefreshIn, RegisterIn, RegistrationOut, SessionOut, TokensOut
 from app.auth.sessions import Pair
 from app.core.caller import PUBLIC, SignedIn, bearer
 from app.core.client import ClientOf
@@ -41,11 +42,15 @@ router = APIRouter(prefix="/auth", tags=["auth"], dependencies=[JSON_ONLY])
     response_model=UserOut,
     summary="Register",
     dependencies=[PUBLIC, Limited("register")],
-    responses=refusals(UsernameTaken, EmailTaken, *JSON_BODY, PasswordRejected, TooManyRequests, Overloaded),
+    responses={
+        202: {"model": RegistrationOut, "description": "With EMAIL_VERIFICATION=required, whether or not the address is taken"},
+        **refusals(RegistrationClosed, UsernameTaken, EmailTaken, *JSON_BODY, PasswordRejected, TooManyRequests, Overloaded),
+    },
 )
-async def register(body: RegisterIn, database: Transactions, kit: Auth, client: ClientOf, now: Now) -> User:
-    """Make an account with the role `user`."""
-    return await service.register(database, kit, body.username, body.email, body.password, client, now)
+async def register(body: RegisterIn, database: Transactions, kit: Auth, client: ClientOf, now: Now) -> User | Response:
+    """Make an account with the role `user`: at once, or once the mailed link or code proves the address."""
+    user = await registration.register(database, kit, body.username, body.email, body.password, client, now)
+    return user or JSONResponse(RegistrationOut().model_dump(), status_code=202)
 
 
 @router.post(

@@ -24,6 +24,12 @@ class RegisterIn(Body):
     )
 
 
+class RegistrationOut(BaseModel):
+    """The one answer to every registration whose address has to be proved first."""
+
+    detail: str = "A mail is on its way. Open its link or type its code to finish signing up."
+
+
 class LoginIn(Body):
     """Username or address, in any case, and the password."""
 

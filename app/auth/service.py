@@ -1,4 +1,4 @@
-"""Registering and logging in.
+"""Logging in.
 
 No connection is held while hashing: a flow reads in a short transaction, hashes, and opens the writing one, whose first
 statement locks the account's row and refuses if password, role or status changed since (docs/adr/0003).
@@ -21,7 +21,6 @@ from app.auth.sessions import Pair
 from app.auth.utils import Verdict
 from app.core.client import Client
 from app.core.crypto import digest, keyed_digest, random_id
-from app.core.permissions import Role
 from app.core.ports import Account
 from app.database import Database
 from app.mail import service as mail
@@ -53,34 +52,6 @@ class Attempt:
     def stopped(self) -> bool:
         """Whether strangers get nowhere with this account, right password or not."""
         return self.device is None and self.failures > STOP_AT
-
-
-async def register(
-    database: Database, kit: AuthKit, username: str, email: str, password: str, client: Client, now: datetime
-) -> User:
-    """A new account.
-
-    Raises:
-        UsernameReserved, PasswordRejected, UsernameTaken, EmailTaken, Overloaded: see there.
-    """
-    users.check_reserved(username)
-    kit.check_new_password(password, "password", username=username, email=email)
-    with kit.pool.place() as run:
-        async with database.read() as db:
-            await users.check_free(db, username, email)
-        password_hash = await run(kit.passwords.hash, password)
-    async with database.write() as db:
-        user = await users.create_user(
-            db,
-            username=username,
-            email=email,
-            password_hash=password_hash,
-            scheme=kit.passwords.label,
-            role=Role.USER,
-            now=now,
-        )
-        await audit.record(db, Fact.USER_REGISTERED, client, now, actor=user.id, subject=user.id)
-        return user
 
 
 async def log_in(

@@ -43,9 +43,18 @@ async def request_reset(db: AsyncSession, limits: RateLimits, kit: ResetKit, ema
     A fourth request in an hour for the same address is dropped, account or not.
     """
     if await limits.allows("forgot_password_account", keyed_digest(kit.lane_key, email.lower()).hex()):
-        payload = {"email": email, "ticket": str(random_id()), "address": client.address, "request": client.request_id}
-        payload["agent"] = client.user_agent
-        await jobs.enqueue(db, KIND, payload, now, delay=SPREAD * random_fraction())
+        await _enqueue(db, email, client, now)
+
+
+async def start_reset(db: AsyncSession, user: User, client: Client, now: datetime) -> None:
+    """Part of auth.START_RESET: a link that nobody asked for, so nobody's limit counts it."""
+    await _enqueue(db, user.email, client, now)
+
+
+async def _enqueue(db: AsyncSession, email: str, client: Client, now: datetime) -> None:
+    payload = {"email": email, "ticket": str(random_id()), "address": client.address, "request": client.request_id}
+    payload["agent"] = client.user_agent
+    await jobs.enqueue(db, KIND, payload, now, delay=SPREAD * random_fraction())
 
 
 class SendReset:

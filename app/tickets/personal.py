@@ -31,3 +31,8 @@ async def forget_subjects(db: AsyncSession, subject_ids: Sequence[uuid.UUID]) ->
     """Drop the tickets of rows that are going."""
     for start in range(0, len(subject_ids), MANY):
         await repository.delete_of(db, subject_ids[start : start + MANY])
+
+
+async def forget_address(db: AsyncSession, email_key: str) -> None:
+    """Drop the tickets for an address that nobody has any more."""
+    await repository.delete_for(db, email_key)

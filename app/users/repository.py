@@ -125,11 +125,11 @@ async def update_user(db: AsyncSession, user_id: uuid.UUID, **values: Any) -> No
     await db.execute(update(User).where(User.id == user_id).values(**values))
 
 
-async def rename_user(db: AsyncSession, user_id: uuid.UUID, **values: Any) -> bool:
-    """Set columns, a name among them; False if somebody has it. The constraint decides, so of two who ask one gets it."""
+async def set_unique(db: AsyncSession, user_id: uuid.UUID, values: dict[str, Any]) -> bool:
+    """Set a name or an address; False if it is taken. The constraint decides, and the transaction goes on."""
     try:
         async with db.begin_nested():
-            await update_user(db, user_id, **values)
+            await db.execute(update(User).where(User.id == user_id).values(values))
     except IntegrityError:
         return False
     return True

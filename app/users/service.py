@@ -25,7 +25,7 @@ from app.users.errors import EmailTaken, LastAdmin, UsernameReserved, UsernameTa
 from app.users.models import KEPT_AFTER_LEAVING, User
 from app.users.names import RESERVED, name_key
 from app.users.repository import COUNTED, Filters
-from app.users.sockets import ACCESS_ENDED, NAME_HELD
+from app.users.sockets import ACCESS_ENDED, HOLDS
 
 get_schemes = repository.list_schemes
 find_by_key = repository.find_by_key
@@ -48,16 +48,33 @@ class Page:
     total_capped: bool
 
 
-async def check_free(db: AsyncSession, username: str, email: str) -> None:
-    """Refuse early what the constraints would refuse anyway, before a hash is spent on it.
+async def check_username_free(db: AsyncSession, username: str, now: datetime) -> None:
+    """Refuse early what would be refused anyway, before a hash is spent on it.
 
     Raises:
-        UsernameTaken, EmailTaken: at this moment.
+        UsernameTaken: somebody has the name at this moment, or it is kept for somebody.
     """
-    if await repository.has_username(db, name_key(username)):
+    key = name_key(username)
+    if await repository.has_username(db, key):
         raise UsernameTaken
-    if await repository.find_by_key(db, name_key(email)) is not None:
+    for holds in HOLDS.within(db):
+        if await holds.holds_username(db, key, now):
+            raise UsernameTaken
+
+
+async def check_email_free(db: AsyncSession, email: str, now: datetime, user_id: uuid.UUID | None = None) -> None:
+    """Refuse early an address that this account, or a new one, can't have.
+
+    Raises:
+        EmailTaken: somebody else has it at this moment, or it is kept for somebody.
+    """
+    key = name_key(email)
+    found = await repository.find_by_key(db, key)
+    if found is not None and found.id != user_id:
         raise EmailTaken
+    for holds in HOLDS.within(db):
+        if await holds.holds_email(db, key, user_id, now):
+            raise EmailTaken
 
 
 def check_reserved(username: str) -> None:
@@ -79,11 +96,13 @@ async def create_user(
     scheme: str,
     role: Role,
     now: datetime,
+    email_verified_at: datetime | None = None,
+    locale: str | None = None,
 ) -> User:
     """A new account, unless its name or address is taken.
 
     Raises:
-        UsernameTaken, EmailTaken: somebody has it, or was faster.
+        UsernameTaken, EmailTaken: somebody has it, or was faster; or it is kept for somebody.
     """
     values: dict[str, Any] = {
         "id": new_id(now),
@@ -96,10 +115,18 @@ async def create_user(
         "epoch": 0,
         "created_at": now,
         "password_changed_at": now,
+        "email_verified_at": email_verified_at,
+        "locale": locale,
     }
     user = await repository.add_user(db, values)
     if user is None:
         raise UsernameTaken if await repository.has_username(db, values["username_key"]) else EmailTaken
+    # Asked once more, behind the insert: it may have waited for the very change that gave the address up and keeps it.
+    for holds in HOLDS.within(db):
+        if await holds.holds_username(db, user.username_key, now):
+            raise UsernameTaken
+        if await holds.holds_email(db, user.email_key, user.id, now):
+            raise EmailTaken
     await repository.add_scheme(db, scheme)
     return user
 
@@ -115,6 +142,35 @@ async def set_password_hash(db: AsyncSession, user: User, password_hash: str, sc
     await repository.update_user(db, user.id, password_hash=password_hash, password_changed_at=now, epoch=user.epoch + 1)
     await repository.add_scheme(db, scheme)
     await tickets.void(db, user.id, now)
+
+
+async def note_verified(db: AsyncSession, user: User, now: datetime) -> bool:
+    """The person proved to read mail at the account's address; the row is locked. False if that was known."""
+    if user.email_verified:
+        return False
+    await repository.update_user(db, user.id, email_verified_at=now)
+    return True
+
+
+async def set_email(db: AsyncSession, user: User, email: str, now: datetime) -> None:
+    """Another address, which the person has proved; the row is locked. Links mailed before are void from here on.
+
+    Raises:
+        EmailTaken: somebody else has it, or was faster; or it is kept for somebody.
+    """
+    key = name_key(email)
+    values = {"email": email, "email_key": key, "email_verified_at": now, "epoch": user.epoch + 1}
+    if not await repository.set_unique(db, user.id, values):
+        raise EmailTaken
+    for holds in HOLDS.within(db):
+        if await holds.holds_email(db, key, user.id, now):
+            raise EmailTaken
+    await tickets.void(db, user.id, now)
+
+
+async def stay(db: AsyncSession, user: User) -> None:
+    """Somebody who was about to leave does not; the row is locked."""
+    await repository.update_user(db, user.id, leaving_at=None)
 
 
 async def get_user(db: AsyncSession, user_id: uuid.UUID) -> User:
@@ -234,20 +290,17 @@ async def change_profile(db: AsyncSession, caller: Caller, wanted: Mapping[str, 
         await _check_new_name(db, user, username, now)
         changes["username_key"] = name_key(username)
         data |= {"username_before": user.username, "username_after": username}
-    if not await repository.rename_user(db, user.id, **changes):
+    if not await repository.set_unique(db, user.id, changes):
         raise UsernameTaken
     await _record(db, Fact.PROFILE_CHANGED, caller, user, now, **data)
     return await get_user(db, user.id)
 
 
 async def _check_new_name(db: AsyncSession, user: User, username: str, now: datetime) -> None:
-    key = name_key(username)
-    if key == user.username_key:
+    if name_key(username) == user.username_key:
         return
     check_reserved(username)
-    for is_held in NAME_HELD.within(db):
-        if await is_held(db, key, now):
-            raise UsernameTaken
+    await check_username_free(db, username, now)
 
 
 async def leave(db: AsyncSession, caller: Caller, now: datetime) -> datetime:

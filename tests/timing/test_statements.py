@@ -134,7 +134,9 @@ async def test_a_login_asks_the_database_the_same_for_everybody(
     for each in ("unknown", state):
         address = await account(client, server, each)
         asked.clear()
-        answers.append(words(await login(client, address, password=PASSWORD if right and state not in WELCOME else WRONG, **more)))
+        answers.append(
+            words(await login(client, address, password=PASSWORD if right and state not in WELCOME else WRONG, **more))
+        )
         seen.append(list(asked))
     assert answers[0] == answers[1]
     assert answers[0][0] == 401

@@ -16,7 +16,19 @@ from tests.support import api
 from tests.users.seeds import LONG_AGO, seed, seed_row
 
 SORTS = ["created_at", "username", "email", "-created_at", "-username", "-email"]
-FIELDS = {"id", "username", "email", "role", "email_verified", "created_at", "display_name", "locale", "active", "last_login_at", "leaving_at"}
+FIELDS = {
+    "id",
+    "username",
+    "email",
+    "role",
+    "email_verified",
+    "created_at",
+    "display_name",
+    "locale",
+    "active",
+    "last_login_at",
+    "leaving_at",
+}
 
 
 class Listing:
