@@ -6,7 +6,8 @@ from app.health.schemas import HealthOut, LiveOut, ReadyOut
 from app.invitations.schemas import AcceptInvitationIn, InvitationIn, InvitationOut, InvitationPageOut
 from app.mail.schemas import DevMailOut
 from app.passwords.schemas import AcceptedOut, ChangePasswordIn, ForgotPasswordIn, ResetPasswordIn
-from app.users.schemas import RoleIn, StatusIn, UserDetailOut, UserOut, UserPageOut
+from app.privacy.schemas import ExportOut, LeavingOut
+from app.users.schemas import ProfileIn, RoleIn, StatusIn, UserDetailOut, UserOut, UserPageOut
 from app.verification.schemas import (
     ChangeEmailIn,
     ChangeEmailOut,
@@ -25,17 +26,20 @@ __all__ = [
     "ChangePasswordIn",
     "DevMailOut",
     "EmailTokenIn",
+    "ExportOut",
     "FieldProblem",
     "ForgotPasswordIn",
     "HealthOut",
     "InvitationIn",
     "InvitationOut",
     "InvitationPageOut",
+    "LeavingOut",
     "LiveOut",
     "LoginIn",
     "LoginOut",
     "LogoutIn",
     "Problem",
+    "ProfileIn",
     "ReadyOut",
     "RefreshIn",
     "RegisterIn",

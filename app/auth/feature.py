@@ -14,10 +14,12 @@ from app.auth.hashing import HashingPool
 from app.auth.jobs import ForgetSchemes
 from app.auth.lanes import install_lanes
 from app.auth.password_rules import PasswordPolicy
+from app.auth.personal import DevicesOf, PasswordOf, SessionsOf
 from app.auth.routes import router
 from app.auth.utils import Passwords, Tokens
 from app.core.caller import CREDENTIALS
 from app.core.crypto import derive_key
+from app.core.personal import PERSONAL_DATA
 from app.core.server import Server
 from app.jobs.sockets import DAILY
 from app.users.sockets import ACCESS_ENDED
@@ -51,6 +53,8 @@ def install(server: Server) -> None:
     install_lanes(server)
     server.plug(ACCESS_ENDED, sessions.end_access)
     server.plug(DAILY, sessions.tidy)
+    for part in (SessionsOf(), DevicesOf(), PasswordOf(kit)):
+        server.plug(PERSONAL_DATA, part)
     server.plug(DAILY, ForgetSchemes(kit.passwords.label).tidy)
     server.closers += [credentials.close, kit.pool.close]
 

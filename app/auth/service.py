@@ -81,7 +81,7 @@ async def log_in(
 
 async def _charge(db: AsyncSession, kit: AuthKit, key: str, device: str | None, now: datetime) -> Attempt:
     """Look the account up and count the try, with the same statements whether it exists or not."""
-    candidate = await users.find_candidate(db, key)
+    candidate = await users.find_candidate(db, key, now)
     known = None
     if device is not None:
         known = await repository.find_device(db, candidate.id or random_id(), digest(device), now)
@@ -145,10 +145,17 @@ async def _succeed(
         await users.upgrade_hash(db, user.id, attempt.candidate.password_hash, verdict.upgraded, kit.passwords.label)
     pair = await sessions.open_session(db, kit, user, client, now, amr="pwd", device=attempt.device)
     await audit.record(db, Fact.LOGIN_SUCCEEDED, client, now, actor=user.id, subject=user.id, session=pair.session_id)
+    if attempt.candidate.leaving_at is not None:
+        await users.come_back(db, user, client, now)
     return pair
+
+
+def failure_lanes_of(kit: AuthKit, user_id: uuid.UUID, username_key: str, email_key: str) -> tuple[bytes, ...]:
+    """Where an account's failures are counted but for its devices', in the order in which rows are taken."""
+    typed = (_lane(kit, "identifier", username_key), _lane(kit, "identifier", email_key))
+    return (*typed, account_lane_of(kit, user_id), proof_lane_of(kit, user_id))
 
 
 async def lift_stop(db: AsyncSession, kit: AuthKit, user: User) -> None:
     """Forget an account's failed logins: somebody proved to be its owner in another way."""
-    lanes = (_lane(kit, "identifier", user.username_key), _lane(kit, "identifier", user.email_key))
-    await repository.clear_failures(db, *lanes, account_lane_of(kit, user.id), proof_lane_of(kit, user.id))
+    await repository.clear_failures(db, *failure_lanes_of(kit, user.id, user.username_key, user.email_key))

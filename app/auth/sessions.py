@@ -224,7 +224,7 @@ async def forget_devices(db: AsyncSession, user_id: uuid.UUID) -> None:
 async def end_access(db: AsyncSession, user_id: uuid.UUID, reason: str, now: datetime) -> None:
     """Part of users.ACCESS_ENDED."""
     await end_sessions_of(db, user_id, reason, now)
-    if reason == "deleted":
+    if reason in {"deleted", "left", "erased"}:
         await forget_devices(db, user_id)
 
 

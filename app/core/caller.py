@@ -20,6 +20,8 @@ from app.core.ports import Account
 from app.core.server import Server
 from app.core.sockets import Socket
 
+OPERATOR_AGENT = "command line"
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -46,7 +48,7 @@ class Caller:
 
 def operator(now: datetime) -> Caller:
     """The person at the command line, who owns the machine."""
-    return Caller(None, None, "", None, Client(address="", user_agent="command line", request_id=f"cli-{now:%H%M%S%f}"))
+    return Caller(None, None, "", None, Client(address="", user_agent=OPERATOR_AGENT, request_id=f"cli-{now:%H%M%S%f}"))
 
 
 class Credentials(Protocol):

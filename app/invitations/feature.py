@@ -7,6 +7,7 @@ from app.core.personal import PERSONAL_DATA
 from app.core.server import Server
 from app.invitations import service
 from app.invitations.deps import InvitationKit
+from app.invitations.personal import InvitationsOf
 from app.invitations.routes import router
 from app.jobs.sockets import DAILY, HANDLERS, Handler
 from app.mail.service import MailKit
@@ -25,6 +26,6 @@ def install(server: Server) -> None:
     server.provide(kit)
     server.plug(HANDLERS, Handler(service.KIND, service.SendInvitation(server.database, kit, server.kit(MailKit))))
     server.plug(ACCESS_ENDED, service.withdraw_all_of)
-    server.plug(PERSONAL_DATA, service.InvitationData())
+    server.plug(PERSONAL_DATA, InvitationsOf())
     server.plug(DAILY, service.tidy)
     server.router.include_router(router)

@@ -56,7 +56,7 @@ async def invite(db: AsyncSession, kit: InvitationKit, caller: Caller, email: st
     await confirm(db, caller, now)
     await users.check_email_free(db, email, now)
     invitation = await _add(db, kit, caller, email, role, now)
-    await jobs.enqueue(db, KIND, {"invitation": str(invitation.id), "ticket": str(random_id())}, now)
+    await jobs.enqueue(db, KIND, {"subject": str(invitation.id), "ticket": str(random_id())}, now)
     await _record(db, Fact.USER_INVITED, caller, now, invitation=str(invitation.id), role=role)
     return invitation
 
@@ -197,7 +197,7 @@ class SendInvitation:
         if self._mail.transport is None:
             raise MailUnconfigured
         async with self._database.write() as db:
-            found = await repository.lock_invitation(db, uuid.UUID(work.payload["invitation"]))
+            found = await repository.lock_invitation(db, uuid.UUID(work.payload["subject"]))
             if found is None or found.accepted_at or found.withdrawn_at or found.expires_at <= work.now:
                 return
             ticket_id, life = uuid.UUID(work.payload["ticket"]), found.expires_at - work.now
@@ -210,34 +210,3 @@ class SendInvitation:
 async def tidy(db: AsyncSession, now: datetime) -> None:
     """Daily: forget what has long run out."""
     await repository.delete_old(db, now - KEPT_AFTER_EXPIRY)
-
-
-class InvitationData:
-    """Part of core.PERSONAL_DATA."""
-
-    name = "invitations"
-
-    async def export(self, db: AsyncSession, user_id: uuid.UUID) -> Any:
-        """What the person was invited by, and whom the person invited."""
-        user = await users.find_user(db, user_id)
-        about = await repository.list_about(db, user_id, user.email_key) if user else []
-        return [
-            {
-                "email": invitation.email,
-                "role": invitation.role,
-                "made_by_me": invitation.invited_by == user_id,
-                "created_at": invitation.created_at.isoformat(),
-                "expires_at": invitation.expires_at.isoformat(),
-                "accepted_at": invitation.accepted_at.isoformat() if invitation.accepted_at else None,
-                "withdrawn_at": invitation.withdrawn_at.isoformat() if invitation.withdrawn_at else None,
-            }
-            for invitation in about
-        ]
-
-    async def erase(self, db: AsyncSession, user_id: uuid.UUID, _now: datetime) -> None:
-        """What the address was sent; and who made the others."""
-        user = await users.find_user(db, user_id)
-        if user is not None:
-            for gone in await repository.delete_for(db, user.email_key):
-                await tickets.forget(db, gone)
-        await repository.forget_inviter(db, user_id)

@@ -1,10 +1,11 @@
 """SQL of tickets. Spending is one statement, and so is charging a guess."""
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, case, delete, insert, literal, or_, select, true, update
+from sqlalchemy import ColumnElement, bindparam, case, delete, insert, literal, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import UtcDateTime, insert_into, run
@@ -116,3 +117,29 @@ async def delete_old(db: AsyncSession, now: datetime, before: datetime) -> None:
     """Forget tickets that ran out before, and guesses that count no more."""
     await db.execute(delete(Ticket).where(Ticket.expires_at < before))
     await db.execute(delete(CodeGuess).where(CodeGuess.forget_at <= now))
+
+
+def _about(subject_id: uuid.UUID, address: str) -> ColumnElement[bool]:
+    return (Ticket.subject_id == subject_id) | (Ticket.address == address)
+
+
+async def list_about(db: AsyncSession, subject_id: uuid.UUID, address: str) -> list[Ticket]:
+    """The tickets of a subject or for an address, oldest first."""
+    return list(
+        (await db.scalars(select(Ticket).where(_about(subject_id, address)).order_by(Ticket.created_at, Ticket.id))).all()
+    )
+
+
+async def delete_about(db: AsyncSession, subject_id: uuid.UUID, address: str) -> None:
+    """Forget the tickets of a subject and those for an address."""
+    await db.execute(delete(Ticket).where(_about(subject_id, address)))
+
+
+async def delete_of(db: AsyncSession, subject_ids: Sequence[uuid.UUID]) -> None:
+    """Forget the tickets of these subjects."""
+    await db.execute(delete(Ticket).where(Ticket.subject_id.in_(subject_ids)))
+
+
+async def delete_for(db: AsyncSession, address: str) -> None:
+    """Forget the tickets for an address."""
+    await db.execute(delete(Ticket).where(Ticket.address == address))

@@ -1,8 +1,6 @@
 """Changing an account's address: asked for with a fresh proof, confirmed at the new one, undone from the old one."""
 
-import uuid
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -105,7 +103,7 @@ async def undo_change(db: AsyncSession, auth: AuthKit, kit: VerificationKit, tok
     ticket = await tickets.check(db, kit.undo_key, token, UNDO, now)
     change = await repository.find_change(db, ticket.subject_id)
     user = await users.lock_user(db, change.user_id) if change else None
-    if change is None or change.confirmed_at is None or user is None or not user.active:
+    if change is None or change.confirmed_at is None or user is None or not user.usable(now):
         raise TicketInvalid
     await tickets.spend(db, ticket, change.old_email_key, now)
     user_id, given_up, username = user.id, user.email, user.username
@@ -128,42 +126,3 @@ async def _lock_out(db: AsyncSession, auth: AuthKit, user: User, client: Client,
     await sessions.forget_devices(db, user.id)
     for start in START_RESET.within(db):
         await start(db, user, client, now)
-
-
-async def forget_deleted(db: AsyncSession, user_id: uuid.UUID, reason: str, _now: datetime) -> None:
-    """Part of users.ACCESS_ENDED: a deleted account takes nothing back."""
-    if reason == "deleted":
-        await _forget(db, user_id)
-
-
-async def _forget(db: AsyncSession, user_id: uuid.UUID) -> None:
-    for change_id in await repository.delete_changes(db, user_id):
-        await tickets.forget(db, change_id)
-
-
-class AddressData:
-    """Part of core.PERSONAL_DATA."""
-
-    name = "email_changes"
-
-    async def export(self, db: AsyncSession, user_id: uuid.UUID) -> Any:
-        """Each change of the address, with the addresses."""
-        return [
-            {
-                "old_email": change.old_email,
-                "new_email": change.new_email,
-                "requested_at": change.requested_at.isoformat(),
-                "confirmed_at": change.confirmed_at.isoformat() if change.confirmed_at else None,
-                "undone_at": change.undone_at.isoformat() if change.undone_at else None,
-            }
-            for change in await repository.list_changes(db, user_id)
-        ]
-
-    async def erase(self, db: AsyncSession, user_id: uuid.UUID, now: datetime) -> None:
-        """The changes, and what others asked for with the address."""
-        await _forget(db, user_id)
-        user = await users.find_user(db, user_id)
-        if user is not None:
-            for pending in await repository.list_pending(db, user.email_key, now, most=1000):
-                await tickets.forget(db, pending.id)
-            await repository.delete_pending_for(db, user.email_key)

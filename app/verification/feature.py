@@ -8,10 +8,11 @@ from app.core.personal import PERSONAL_DATA
 from app.core.server import Server
 from app.jobs.sockets import DAILY, HANDLERS
 from app.mail.service import MailKit
-from app.users.sockets import ACCESS_ENDED, HOLDS
+from app.users.sockets import HOLDS
 from app.verification import changes, service
 from app.verification.deps import VerificationKit
 from app.verification.mails import Letters
+from app.verification.personal import EmailChangesOf, PendingRegistrationsOf
 from app.verification.routes import router
 
 
@@ -34,8 +35,8 @@ def install(server: Server) -> None:
         server.plug(PENDING, service.PendingRegistrations(server.limits, kit))
     server.plug(REGISTERED, service.ask_registered)
     server.plug(HOLDS, service.KeptNames())
-    server.plug(ACCESS_ENDED, changes.forget_deleted)
-    server.plug(PERSONAL_DATA, changes.AddressData())
+    for part in (EmailChangesOf(), PendingRegistrationsOf()):
+        server.plug(PERSONAL_DATA, part)
     server.plug(DAILY, service.tidy)
     for handler in Letters(server.database, kit, server.kit(MailKit)).handlers():
         server.plug(HANDLERS, handler)

@@ -118,6 +118,12 @@ async def delete_changes(db: AsyncSession, user_id: uuid.UUID) -> list[uuid.UUID
     return list((await db.scalars(gone)).all())
 
 
+async def list_pending_for(db: AsyncSession, email_key: str) -> list[PendingRegistration]:
+    """What was asked for with an address, oldest first."""
+    asked = select(PendingRegistration).where(PendingRegistration.email_key == email_key)
+    return list((await db.scalars(asked.order_by(PendingRegistration.created_at, PendingRegistration.id))).all())
+
+
 async def delete_pending_for(db: AsyncSession, email_key: str) -> None:
     """Forget what was asked for with an address."""
     await db.execute(delete(PendingRegistration).where(PendingRegistration.email_key == email_key))

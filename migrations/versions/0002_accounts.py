@@ -12,6 +12,7 @@ revision = "0002"
 down_revision = "0001"
 branch_labels = None
 depends_on = None
+ABOUT_ANOTHER = sa.text("(subject_id IS NULL OR subject_id <> actor_id)")
 TICKET_OPEN = sa.text("spent_at IS NULL AND voided_at IS NULL")
 INVITATION_OPEN = sa.text("accepted_at IS NULL AND withdrawn_at IS NULL")
 
@@ -27,6 +28,15 @@ def upgrade() -> None:
     op.execute("UPDATE sessions SET authenticated_at = created_at")
     with op.batch_alter_table("sessions") as sessions:
         sessions.alter_column("authenticated_at", existing_type=UtcDateTime(), nullable=False)
+
+    op.create_index(
+        "ix_audit_events_about_another",
+        "audit_events",
+        ["actor_id", "id"],
+        unique=False,
+        sqlite_where=ABOUT_ANOTHER,
+        postgresql_where=ABOUT_ANOTHER,
+    )
 
     op.execute("ALTER TABLE tickets RENAME COLUMN user_id TO subject_id")
     op.create_index(
@@ -111,6 +121,7 @@ def downgrade() -> None:
     op.drop_table("code_guesses")
     op.drop_index("ix_tickets_open_address", table_name="tickets")
     op.execute("ALTER TABLE tickets RENAME COLUMN subject_id TO user_id")
+    op.drop_index("ix_audit_events_about_another", table_name="audit_events")
     op.drop_column("sessions", "authenticated_at")
     op.drop_column("sessions", "cookie_digest")
     op.drop_index(op.f("ix_users_leaving_at"), table_name="users")

@@ -29,6 +29,8 @@ def good_value(field: str) -> Any:
         "token": f"token-{CANARY}",
         "role": "user",
         "active": True,
+        "display_name": f"Name {CANARY}",
+        "locale": "de",
     }
     return values[field]
 
