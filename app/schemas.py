@@ -1,6 +1,6 @@
 """Every wire schema, for clients and for tests."""
 
-from app.auth.schemas import LoginIn, LoginOut, LogoutIn, RefreshIn, RegisterIn, SessionOut, TokensOut
+from app.auth.schemas import LoginIn, LoginOut, LogoutIn, ProofOut, ReauthenticateIn, RefreshIn, RegisterIn, SessionOut, TokensOut
 from app.core.problems import FieldProblem, Problem
 from app.health.schemas import HealthOut, LiveOut, ReadyOut
 from app.mail.schemas import DevMailOut
@@ -19,7 +19,9 @@ __all__ = [
     "LoginOut",
     "LogoutIn",
     "Problem",
+    "ProofOut",
     "ReadyOut",
+    "ReauthenticateIn",
     "RefreshIn",
     "RegisterIn",
     "ResetPasswordIn",

@@ -8,7 +8,7 @@ from typing import Any
 from app.auth import sessions
 from app.auth.blocklist import Blocklist, ended_in
 from app.auth.common_passwords import CommonPasswords
-from app.auth.credentials import BearerCredentials
+from app.auth.credentials import SessionCredentials
 from app.auth.deps import AuthKit
 from app.auth.hashing import HashingPool
 from app.auth.jobs import ForgetSchemes
@@ -44,7 +44,7 @@ def install(server: Server) -> None:
         lane_key=derive_key(secret, "login-lanes"),
         client_key=derive_key(secret, "refresh-client"),
     )
-    credentials = BearerCredentials(kit.tokens, server.sessions, kit.blocklist, server.database)
+    credentials = SessionCredentials(kit.tokens, server.sessions, kit.blocklist, server.database)
     server.provide(kit)
     server.plug(CREDENTIALS, credentials)
     install_lanes(server)

@@ -29,6 +29,7 @@ def good_value(field: str) -> Any:
         "token": f"token-{CANARY}",
         "role": "user",
         "active": True,
+        "transport": "body",
     }
     return values[field]
 
