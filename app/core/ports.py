@@ -70,8 +70,8 @@ class Rotation:
 
 
 @dataclass(frozen=True, slots=True)
-class Rotated:
-    """A session with its next generation, committed."""
+class SessionFacts:
+    """What tokens say of a session."""
 
     id: uuid.UUID
     generation: int
@@ -79,6 +79,13 @@ class Rotated:
     created_at: datetime
     expires_at: datetime
     amr: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """A session with its next generation, committed, and whose it is."""
+
+    session: SessionFacts
     account: Account
 
 
