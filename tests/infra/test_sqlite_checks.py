@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -57,14 +57,14 @@ async def checks(file: Path) -> AsyncIterator[SqliteSessionChecks]:
 def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the checks' connections are asked from now on."""
     seen: list[str] = []
-    connect = sqlite3.connect
+    connect: Callable[..., sqlite3.Connection] = sqlite3.connect
 
     def watched(*given: Any, **named: Any) -> sqlite3.Connection:
         connection = connect(*given, **named)
         connection.set_trace_callback(seen.append)
         return connection
 
-    monkeypatch.setattr(sessions_sqlite.sqlite3, "connect", watched)
+    monkeypatch.setattr("app.infra.sessions_sqlite.sqlite3.connect", watched)
     return seen
 
 
@@ -130,14 +130,15 @@ async def test_who_asks_after_a_commit_sees_it_though_others_of_the_turn_asked_b
         turns.append("ended")
         return await username_of(checks, ending)
 
-    assert await asyncio.gather(ask_then("before"), end_then_ask(), ask_then("after")) == [people[other], None, people[other]]
+    found = await asyncio.gather(ask_then("before"), end_then_ask(), ask_then("after"))
+    assert [*found] == [people[other], None, people[other]]
     assert turns == ["before", "ended", "after"]
 
 
 async def test_a_statement_asks_by_the_latest_moment_in_it(checks: SqliteSessionChecks, database: sqlite3.Connection) -> None:
     (sid,) = write_people(database, 1)
     early, late = username_of(checks, sid, SOON - timedelta(microseconds=1)), username_of(checks, sid, SOON)
-    assert await asyncio.gather(early, late) == [None, None]
+    assert [*await asyncio.gather(early, late)] == [None, None]
     assert await username_of(checks, sid, SOON - timedelta(microseconds=1)) == "u0"
 
 
