@@ -13,12 +13,12 @@ from app.auth.blocklist import note_ended
 from app.auth.deps import AuthKit
 from app.auth.errors import RefreshRefused, SessionGone, SessionNotFound
 from app.auth.models import Session
-from app.auth.utils import RefreshClaims, SessionFacts
+from app.auth.utils import RefreshClaims
 from app.core.caller import Caller, confirm
 from app.core.client import Client
 from app.core.crypto import digest, keyed_digest, new_id, random_secret
 from app.core.errors import TokenInvalid, Unauthenticated
-from app.core.ports import Account, Rotated, Rotation, Rotations
+from app.core.ports import Account, Rotation, Rotations, SessionFacts
 from app.mail import service as mail
 from app.users import service as users
 
@@ -59,15 +59,18 @@ async def open_session(
     if device is None:
         device = random_secret()
         await repository.add_device(db, account.id, digest(device), now, now + DEVICE_LIFE)
-    return _pair(kit, account, session, now, device)
+    return _pair(kit, account, _facts(session), now, device)
 
 
-def _pair(kit: AuthKit, account: Account, session: Session | Rotated, now: datetime, device: str | None = None) -> Pair:
-    facts = SessionFacts(
+def _facts(session: Session) -> SessionFacts:
+    return SessionFacts(
         session.id, session.generation, session.rotated_at, session.authenticated_at, session.expires_at, session.amr
     )
+
+
+def _pair(kit: AuthKit, account: Account, session: SessionFacts, now: datetime, device: str | None = None) -> Pair:
     life = min(kit.tokens.access_life, session.expires_at - now)
-    access, refresh = kit.tokens.write_access(account, facts, now), kit.tokens.write_refresh(account, facts)
+    access, refresh = kit.tokens.write_access(account, session, now), kit.tokens.write_refresh(account, session)
     return Pair(access, refresh, int(life.total_seconds()), session.id, device)
 
 
@@ -81,7 +84,7 @@ async def refresh_plainly(rotations: Rotations, kit: AuthKit, token: str, client
     claims = kit.tokens.read_refresh(token, now)
     who = _client_digest(kit, client)
     rotated = await rotations.rotate(Rotation(claims.session_id, claims.user_id, claims.generation, who, now))
-    return _pair(kit, rotated.account, rotated, now) if rotated else None
+    return _pair(kit, rotated.account, rotated.session, now) if rotated else None
 
 
 def _client_digest(kit: AuthKit, client: Client) -> bytes:
@@ -118,7 +121,7 @@ async def refresh(db: AsyncSession, kit: AuthKit, token: str, client: Client, no
         user = await users.find_user(db, claims.user_id)
     if user is None:
         raise TokenInvalid
-    return _pair(kit, user.account(), session, now)
+    return _pair(kit, user.account(), _facts(session), now)
 
 
 async def _end_stolen(db: AsyncSession, claims: RefreshClaims, session: Session, client: Client, now: datetime) -> None:
