@@ -24,7 +24,8 @@ INSERT INTO users (id, username, username_key, email, email_key, password_hash, 
 VALUES (?1, ?2, ?2, ?2 || '@example.com', ?2 || '@example.com', '', 'user', 0, ?3, ?3)
 """
 ADD_SESSION = """
-INSERT INTO sessions (id, user_id, generation, rotated_at, created_at, used_at, authenticated_at, expires_at, address, user_agent, amr)
+INSERT INTO sessions (id, user_id, generation, rotated_at, created_at, used_at, authenticated_at, expires_at,
+                      address, user_agent, amr)
 VALUES (?1, ?2, 0, ?3, ?3, ?3, ?3, ?4, '', '', 'pwd')
 """
 
