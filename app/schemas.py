@@ -1,6 +1,17 @@
 """Every wire schema, for clients and for tests."""
 
-from app.auth.schemas import LoginIn, LoginOut, LogoutIn, RefreshIn, RegisterIn, RegistrationOut, SessionOut, TokensOut
+from app.auth.schemas import (
+    LoginIn,
+    LoginOut,
+    LogoutIn,
+    ProofOut,
+    ReauthenticateIn,
+    RefreshIn,
+    RegisterIn,
+    RegistrationOut,
+    SessionOut,
+    TokensOut,
+)
 from app.core.problems import FieldProblem, Problem
 from app.health.schemas import HealthOut, LiveOut, ReadyOut
 from app.mail.schemas import DevMailOut
@@ -35,7 +46,9 @@ __all__ = [
     "LogoutIn",
     "Problem",
     "ProfileIn",
+    "ProofOut",
     "ReadyOut",
+    "ReauthenticateIn",
     "RefreshIn",
     "RegisterIn",
     "RegistrationOut",

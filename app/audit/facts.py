@@ -12,6 +12,8 @@ class Fact(StrEnum):
     LOGIN_SUCCEEDED = "user.login.succeeded"
     LOGIN_FAILED = "user.login.failed"
     LOGIN_STOPPED = "user.login.stopped"
+    REAUTHENTICATED = "user.reauthenticated"
+    REAUTHENTICATION_FAILED = "user.reauthentication_failed"
     SESSION_ENDED = "session.ended"
     SESSION_THEFT = "session.theft_detected"
     SESSION_FROM_FUTURE = "session.newer_than_database"

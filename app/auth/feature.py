@@ -8,7 +8,7 @@ from typing import Any
 from app.auth import sessions
 from app.auth.blocklist import Blocklist, ended_in
 from app.auth.common_passwords import CommonPasswords
-from app.auth.credentials import BearerCredentials
+from app.auth.credentials import SessionCredentials
 from app.auth.deps import AuthKit
 from app.auth.hashing import HashingPool
 from app.auth.jobs import ForgetSchemes
@@ -47,7 +47,7 @@ def install(server: Server) -> None:
         client_key=derive_key(secret, "refresh-client"),
         registration_open=settings.REGISTRATION == "open",
     )
-    credentials = BearerCredentials(kit.tokens, server.sessions, kit.blocklist, server.database)
+    credentials = SessionCredentials(kit.tokens, server.sessions, kit.blocklist, server.database)
     server.provide(kit)
     server.plug(CREDENTIALS, credentials)
     install_lanes(server)

@@ -68,6 +68,19 @@ async def rotate_session(
     return found
 
 
+async def renew_proof(
+    db: AsyncSession, session_id: uuid.UUID, before: bytes | None, after: bytes | None, now: datetime
+) -> Session | None:
+    """The session with a proof of now and its next cookie, for the one who holds this one; None for everybody else."""
+    renewed = update(Session).where(Session.id == session_id, Session.ended_at.is_(None), Session.expires_at > now)
+    if before is not None:
+        renewed = renewed.where(Session.cookie_digest == before)
+    renewed = renewed.values(authenticated_at=now, cookie_digest=after, used_at=now)
+    options = {"synchronize_session": False, "populate_existing": True}
+    found: Session | None = await db.scalar(renewed.returning(Session).execution_options(**options))
+    return found
+
+
 async def end_session(db: AsyncSession, session_id: uuid.UUID, user_id: uuid.UUID, reason: str, now: datetime) -> bool:
     """True for the one who ends it."""
     ended = (

@@ -160,7 +160,8 @@ async def change_password(
         await _replace(db, kit, user, password_hash, now, reason="password_changed")
         await auth.lift_stop(db, kit, user)
         await _record(db, Fact.PASSWORD_CHANGED, caller, now)
-        return await sessions.open_session(db, kit, user.account(), caller.client, now, amr="pwd", device=None)
+        browser = caller.cookie is not None
+        return await sessions.open_session(db, kit, user.account(), caller.client, now, amr="pwd", device=None, browser=browser)
 
 
 async def set_password(

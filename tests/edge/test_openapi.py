@@ -31,6 +31,7 @@ def test_every_endpoint_is_there(document: dict[str, Any]) -> None:
         POST /auth/logout
         POST /auth/logout-all
         POST /auth/refresh
+        POST /auth/reauthenticate
         GET /auth/me
         PATCH /auth/me
         DELETE /auth/me

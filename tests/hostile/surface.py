@@ -31,6 +31,7 @@ def good_value(field: str) -> Any:
         "active": True,
         "display_name": f"Name {CANARY}",
         "locale": "de",
+        "transport": "body",
     }
     return values[field]
 
