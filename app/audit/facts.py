@@ -7,10 +7,13 @@ class Fact(StrEnum):
     """A security event."""
 
     USER_REGISTERED = "user.registered"
+    REGISTRATION_STARTED = "user.registration.started"
     USER_CREATED = "user.created"
     LOGIN_SUCCEEDED = "user.login.succeeded"
     LOGIN_FAILED = "user.login.failed"
     LOGIN_STOPPED = "user.login.stopped"
+    REAUTHENTICATED = "user.reauthenticated"
+    REAUTHENTICATION_FAILED = "user.reauthentication_failed"
     SESSION_ENDED = "session.ended"
     SESSION_THEFT = "session.theft_detected"
     SESSION_FROM_FUTURE = "session.newer_than_database"
@@ -19,8 +22,17 @@ class Fact(StrEnum):
     PASSWORD_CHANGED = "user.password.changed"  # noqa: S105 -- an event's name
     PASSWORD_CHANGE_FAILED = "user.password.change_failed"  # noqa: S105 -- an event's name
     PASSWORD_SET = "user.password.set_by_operator"  # noqa: S105 -- an event's name
+    EMAIL_VERIFIED = "user.email.verified"
+    EMAIL_CHANGE_REQUESTED = "user.email.change_requested"
+    EMAIL_CHANGED = "user.email.changed"
+    EMAIL_CHANGE_UNDONE = "user.email.change_undone"
     ROLE_CHANGED = "user.role.changed"
     STATUS_CHANGED = "user.status.changed"
     USER_DELETED = "user.deleted"
+    PROFILE_CHANGED = "user.profile.changed"
+    DATA_EXPORTED = "user.data.exported"
+    LEAVING_STARTED = "user.leaving.started"
+    LEAVING_CANCELLED = "user.leaving.cancelled"
+    USER_ERASED = "user.erased"
     ACCESS_DENIED = "access.denied"
     RESTORED = "database.restored"

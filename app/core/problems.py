@@ -20,6 +20,7 @@ from app.core.errors import (
     Invalid,
     MalformedBody,
     NotFound,
+    SignInNeeded,
     Unavailable,
     UnsupportedMediaType,
 )
@@ -101,6 +102,8 @@ def install_handlers(app: FastAPI) -> None:
 async def _on_app_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, AppError):
         raise error
+    if isinstance(error, SignInNeeded):
+        return Response(status_code=error.status, headers=error.headers)
     if not request.scope["path"].startswith(PAGES):
         return problem(error)
     product = request.app.state.server.settings.product_name

@@ -22,6 +22,14 @@ SUBJECTS = {
     "password-changed": "Your password was changed",
     "signed-out-for-safety": "You were signed out for your safety",
     "login-stopped": "Too many failed sign-ins to your account",
+    "leaving": "Your account will be erased",
+    "welcome-back": "Your account stays",
+    "verify-email": "Confirm your mail address",
+    "address-taken": "You already have an account",
+    "email-change": "Confirm your new mail address",
+    "email-changed": "Your mail address was changed",
+    "email-change-undone": "The change of your mail address was undone",
+    "invitation": "You are invited",
 }
 
 
