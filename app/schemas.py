@@ -14,6 +14,7 @@ from app.auth.schemas import (
 )
 from app.core.problems import FieldProblem, Problem
 from app.health.schemas import HealthOut, LiveOut, ReadyOut
+from app.invitations.schemas import AcceptInvitationIn, InvitationIn, InvitationOut, InvitationPageOut
 from app.mail.schemas import DevMailOut
 from app.passwords.schemas import AcceptedOut, ChangePasswordIn, ForgotPasswordIn, ResetPasswordIn
 from app.privacy.schemas import ExportOut, LeavingOut
@@ -29,6 +30,7 @@ from app.verification.schemas import (
 )
 
 __all__ = [
+    "AcceptInvitationIn",
     "AcceptedOut",
     "ChangeEmailIn",
     "ChangeEmailOut",
@@ -39,6 +41,9 @@ __all__ = [
     "FieldProblem",
     "ForgotPasswordIn",
     "HealthOut",
+    "InvitationIn",
+    "InvitationOut",
+    "InvitationPageOut",
     "LeavingOut",
     "LiveOut",
     "LoginIn",
