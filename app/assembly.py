@@ -18,6 +18,7 @@ from app.core.server import Server
 from app.database import Database, prepare_file
 from app.health import feature as health
 from app.infra.migrations import is_current
+from app.invitations import feature as invitations
 from app.jobs import feature as jobs_feature
 from app.jobs import service as jobs
 from app.mail import feature as mail
@@ -36,6 +37,7 @@ FEATURES: tuple[Callable[[Server], None], ...] = (
     audit.install,
     mail.install,
     tickets.install,
+    invitations.install,  # before its rank: "/users/invitations" must be asked before "/users/{user_id}"
     users.install,
     auth.install,
     passwords.install,

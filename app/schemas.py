@@ -15,6 +15,7 @@ from app.auth.schemas import (
 )
 from app.core.problems import FieldProblem, Problem
 from app.health.schemas import HealthOut, LiveOut, ReadyOut
+from app.invitations.schemas import AcceptInvitationIn, InvitationIn, InvitationOut, InvitationPageOut
 from app.mail.schemas import DevMailOut
 from app.passwords.schemas import AcceptedOut, ChangePasswordIn, ForgotPasswordIn, ResetPasswordIn
 from app.privacy.schemas import ExportOut, LeavingOut
@@ -30,6 +31,7 @@ from app.verification.schemas import (
 )
 
 __all__ = [
+    "AcceptInvitationIn",
     "AcceptedOut",
     "ChangeEmailIn",
     "ChangeEmailOut",
@@ -41,6 +43,9 @@ __all__ = [
     "FieldProblem",
     "ForgotPasswordIn",
     "HealthOut",
+    "InvitationIn",
+    "InvitationOut",
+    "InvitationPageOut",
     "LeavingOut",
     "LiveOut",
     "LoginIn",

@@ -25,12 +25,14 @@ async def add_pending(db: AsyncSession, values: dict[str, Any], now: datetime) -
 
 async def find_pending(db: AsyncSession, pending_id: uuid.UUID, now: datetime) -> PendingRegistration | None:
     """The registration, if it still waits."""
-    return await db.scalar(_alive(now).where(PendingRegistration.id == pending_id))
+    found: PendingRegistration | None = await db.scalar(_alive(now).where(PendingRegistration.id == pending_id))
+    return found
 
 
 async def lock_pending(db: AsyncSession, pending_id: uuid.UUID, now: datetime) -> PendingRegistration | None:
     """The registration, if it still waits, held until the transaction ends."""
-    return await db.scalar(_alive(now).where(PendingRegistration.id == pending_id).with_for_update())
+    found: PendingRegistration | None = await db.scalar(_alive(now).where(PendingRegistration.id == pending_id).with_for_update())
+    return found
 
 
 async def list_pending(db: AsyncSession, email_key: str, now: datetime, most: int) -> list[PendingRegistration]:
@@ -56,7 +58,7 @@ async def take_pending(db: AsyncSession, pending_id: uuid.UUID, now: datetime) -
     return await db.scalar(taken)
 
 
-def _alive(now: datetime) -> Select[tuple[PendingRegistration]]:
+def _alive(now: datetime) -> Select[PendingRegistration]:
     return select(PendingRegistration).where(PendingRegistration.reserved_until > now)
 
 
