@@ -76,10 +76,18 @@ async def list_open(db: AsyncSession, after: tuple[datetime, uuid.UUID] | None, 
     return list((await db.scalars(query)).all())
 
 
-async def list_about(db: AsyncSession, user_id: uuid.UUID, email_key: str) -> list[Invitation]:
-    """What an account made, and what its address was sent, oldest first."""
-    about = select(Invitation).where((Invitation.invited_by == user_id) | (Invitation.email_key == email_key))
-    return list((await db.scalars(about.order_by(Invitation.created_at, Invitation.id))).all())
+async def list_of(db: AsyncSession, user_id: uuid.UUID) -> list[Invitation]:
+    """What an account made, oldest first."""
+    return await _list(db, Invitation.invited_by == user_id)
+
+
+async def list_for(db: AsyncSession, email_key: str) -> list[Invitation]:
+    """What an address was sent, oldest first."""
+    return await _list(db, Invitation.email_key == email_key)
+
+
+async def _list(db: AsyncSession, which: Any) -> list[Invitation]:
+    return list((await db.scalars(select(Invitation).where(which).order_by(Invitation.created_at, Invitation.id))).all())
 
 
 async def delete_for(db: AsyncSession, email_key: str) -> list[uuid.UUID]:

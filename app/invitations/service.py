@@ -56,7 +56,7 @@ async def invite(db: AsyncSession, kit: InvitationKit, caller: Caller, email: st
     await confirm(db, caller, now)
     await users.check_email_free(db, email, now)
     invitation = await _add(db, kit, caller, email, role, now)
-    await jobs.enqueue(db, KIND, {"invitation": str(invitation.id), "ticket": str(random_id())}, now)
+    await jobs.enqueue(db, KIND, {"subject": str(invitation.id), "ticket": str(random_id())}, now)
     await _record(db, Fact.USER_INVITED, caller, now, invitation=str(invitation.id), role=role)
     return invitation
 
@@ -197,7 +197,7 @@ class SendInvitation:
         if self._mail.transport is None:
             raise MailUnconfigured
         async with self._database.write() as db:
-            found = await repository.lock_invitation(db, uuid.UUID(work.payload["invitation"]))
+            found = await repository.lock_invitation(db, uuid.UUID(work.payload["subject"]))
             if found is None or found.accepted_at or found.withdrawn_at or found.expires_at <= work.now:
                 return
             ticket_id, life = uuid.UUID(work.payload["ticket"]), found.expires_at - work.now
