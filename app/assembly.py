@@ -20,24 +20,32 @@ from app.core.server import Server
 from app.database import Database, prepare_file
 from app.health import feature as health
 from app.infra.migrations import is_current
+from app.invitations import feature as invitations
+from app.jobs import feature as jobs_feature
 from app.jobs import service as jobs
 from app.mail import feature as mail
 from app.mail.dev import DevMailbox
 from app.passwords import feature as passwords
+from app.privacy import feature as privacy
 from app.tickets import feature as tickets
 from app.users import feature as users
+from app.verification import feature as verification
 
 if TYPE_CHECKING:
     from app.infra.redis import RedisCounters, RedisRefusals
 
 FEATURES: tuple[Callable[[Server], None], ...] = (
+    jobs_feature.install,
     audit.install,
     mail.install,
     tickets.install,
+    invitations.install,  # before its rank: "/users/invitations" must be asked before "/users/{user_id}"
     users.install,
     auth.install,
     passwords.install,
+    verification.install,
     health.install,
+    privacy.install,
     account.install,
 )
 

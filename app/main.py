@@ -118,7 +118,7 @@ class Application(FastAPI):
             Guard(lanes, problem_of=problem_of, max_body=MAX_BODY_BYTES),
             allow_origins=list(settings.CORS_ORIGINS),
             allow_credentials=True,
-            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["Authorization", "Content-Type"],
             expose_headers=["Retry-After", "X-Request-ID"],
             max_age=600,

@@ -1,27 +1,64 @@
 """Every wire schema, for clients and for tests."""
 
-from app.auth.schemas import LoginIn, LoginOut, LogoutIn, RefreshIn, RegisterIn, SessionOut, TokensOut
+from app.auth.schemas import (
+    LoginIn,
+    LoginOut,
+    LogoutIn,
+    ProofOut,
+    ReauthenticateIn,
+    RefreshIn,
+    RegisterIn,
+    RegistrationOut,
+    SessionOut,
+    TokensOut,
+)
 from app.core.problems import FieldProblem, Problem
 from app.health.schemas import HealthOut, LiveOut, ReadyOut
+from app.invitations.schemas import AcceptInvitationIn, InvitationIn, InvitationOut, InvitationPageOut
 from app.mail.schemas import DevMailOut
 from app.passwords.schemas import AcceptedOut, ChangePasswordIn, ForgotPasswordIn, ResetPasswordIn
-from app.users.schemas import RoleIn, StatusIn, UserDetailOut, UserOut, UserPageOut
+from app.privacy.schemas import ExportOut, LeavingOut
+from app.users.schemas import ProfileIn, RoleIn, StatusIn, UserDetailOut, UserOut, UserPageOut
+from app.verification.schemas import (
+    ChangeEmailIn,
+    ChangeEmailOut,
+    EmailTokenIn,
+    ResendIn,
+    ResentOut,
+    VerifiedOut,
+    VerifyEmailIn,
+)
 
 __all__ = [
+    "AcceptInvitationIn",
     "AcceptedOut",
+    "ChangeEmailIn",
+    "ChangeEmailOut",
     "ChangePasswordIn",
     "DevMailOut",
+    "EmailTokenIn",
+    "ExportOut",
     "FieldProblem",
     "ForgotPasswordIn",
     "HealthOut",
+    "InvitationIn",
+    "InvitationOut",
+    "InvitationPageOut",
+    "LeavingOut",
     "LiveOut",
     "LoginIn",
     "LoginOut",
     "LogoutIn",
     "Problem",
+    "ProfileIn",
+    "ProofOut",
     "ReadyOut",
+    "ReauthenticateIn",
     "RefreshIn",
     "RegisterIn",
+    "RegistrationOut",
+    "ResendIn",
+    "ResentOut",
     "ResetPasswordIn",
     "RoleIn",
     "SessionOut",
@@ -30,4 +67,6 @@ __all__ = [
     "UserDetailOut",
     "UserOut",
     "UserPageOut",
+    "VerifiedOut",
+    "VerifyEmailIn",
 ]

@@ -34,13 +34,21 @@ POST: MailKit | None = None  # in the process that serves: what it sends by
 
 
 async def hasty_log_in(
-    database: Database, kit: AuthKit, identifier: str, password: str, device: str | None, client: Client, now: datetime
+    database: Database,
+    kit: AuthKit,
+    identifier: str,
+    password: str,
+    device: str | None,
+    client: Client,
+    now: datetime,
+    *,
+    browser: bool = False,
 ) -> Pair:
     """Nobody of that name: no reason to go on."""
     async with database.read() as db:
         if await users.find_by_key(db, name_key(identifier)) is None:
             raise LoginFailed
-    return await careful_log_in(database, kit, identifier, password, device, client, now)
+    return await careful_log_in(database, kit, identifier, password, device, client, now, browser=browser)
 
 
 async def inline_request_reset(

@@ -158,6 +158,14 @@ def server(app: FastAPI) -> "Server":
 
 
 @pytest.fixture
+def no_welcome_mail(server: "Server") -> None:
+    """Registering mails nothing: the mails, jobs and tickets that a test counts are its own."""
+    from app.auth.sockets import REGISTERED
+
+    server.parts[REGISTERED] = []
+
+
+@pytest.fixture
 async def client(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of the app, at 127.0.0.1."""
     async with client_of(app) as client:

@@ -1,4 +1,4 @@
-"""Who a bearer token stands for: signature, then the row and Redis side by side, at every request."""
+"""Who a bearer token or a session's cookie stands for: the secret, then the row and Redis side by side, at every request."""
 
 import asyncio
 import contextlib
@@ -14,6 +14,8 @@ from app.auth.sessions import USED_TO
 from app.auth.utils import Tokens
 from app.core.caller import Caller
 from app.core.client import Client
+from app.core.cookies import session_id_in
+from app.core.crypto import digest, equal
 from app.core.errors import TokenInvalid, Unauthenticated
 from app.core.ports import LiveSession, SessionChecks
 from app.database import Database
@@ -23,7 +25,7 @@ GATHER_SECONDS = 1.0
 MOST_AT_ONCE = 500
 
 
-class BearerCredentials:
+class SessionCredentials:
     """Part of core.CREDENTIALS."""
 
     def __init__(self, tokens: Tokens, checks: SessionChecks, blocklist: Blocklist, database: Database) -> None:
@@ -45,7 +47,21 @@ class BearerCredentials:
         if live is None or (blocked is not None and await blocked) or live.account.id != claims.user_id:
             raise TokenInvalid
         self._touch(live, now)
-        return Caller(live.account, live.id, claims.token_id, claims.expires_at, client)
+        return Caller(live.account, live.id, claims.token_id, claims.expires_at, client, claims.authenticated_at)
+
+    async def find_by_cookie(self, cookie: str, client: Client, now: datetime) -> Caller:
+        """See `Credentials.find_by_cookie`."""
+        session_id = session_id_in(cookie)
+        if session_id is None:
+            raise TokenInvalid
+        blocked = self._blocklist.refuses("", session_id)
+        live = await self._checks.find_live(session_id, now)
+        if live is None or (blocked is not None and await blocked):
+            raise TokenInvalid
+        if live.cookie_digest is None or not equal(live.cookie_digest, digest(cookie)):
+            raise TokenInvalid
+        self._touch(live, now)
+        return Caller(live.account, live.id, "", None, client, live.authenticated_at, cookie)
 
     async def confirm(self, db: AsyncSession, caller: Caller, now: datetime) -> None:
         """See `Credentials.confirm`."""

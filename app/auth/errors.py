@@ -1,6 +1,6 @@
 """What can be wrong with signing in."""
 
-from app.core.errors import AppError, FieldError, Invalid, NotFound, TokenInvalid, TooManyRequests, Unauthenticated
+from app.core.errors import AppError, FieldError, Forbidden, Invalid, NotFound, TokenInvalid, TooManyRequests, Unauthenticated
 
 
 class LoginFailed(Unauthenticated):
@@ -10,6 +10,12 @@ class LoginFailed(Unauthenticated):
 
     def __init__(self) -> None:
         super().__init__("Check both and try again.")
+
+
+class RegistrationClosed(Forbidden):
+    """Nobody registers here by themselves (REGISTRATION)."""
+
+    code, title = "registration_closed", "Registration is by invitation only, or closed"
 
 
 class TooManyTries(TooManyRequests):

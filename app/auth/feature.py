@@ -8,16 +8,18 @@ from typing import Any
 from app.auth import sessions
 from app.auth.blocklist import Blocklist, ended_in
 from app.auth.common_passwords import CommonPasswords
-from app.auth.credentials import BearerCredentials
+from app.auth.credentials import SessionCredentials
 from app.auth.deps import AuthKit
 from app.auth.hashing import HashingPool
 from app.auth.jobs import ForgetSchemes
 from app.auth.lanes import install_lanes
 from app.auth.password_rules import PasswordPolicy
+from app.auth.personal import DevicesOf, PasswordOf, SessionsOf
 from app.auth.routes import router
 from app.auth.utils import Passwords, Tokens
 from app.core.caller import CREDENTIALS
 from app.core.crypto import derive_key
+from app.core.personal import PERSONAL_DATA
 from app.core.server import Server
 from app.jobs.sockets import DAILY
 from app.users.sockets import ACCESS_ENDED
@@ -43,13 +45,16 @@ def install(server: Server) -> None:
         refresh_days=settings.REFRESH_TOKEN_EXPIRE_DAYS,
         lane_key=derive_key(secret, "login-lanes"),
         client_key=derive_key(secret, "refresh-client"),
+        registration_open=settings.REGISTRATION == "open",
     )
-    credentials = BearerCredentials(kit.tokens, server.sessions, kit.blocklist, server.database)
+    credentials = SessionCredentials(kit.tokens, server.sessions, kit.blocklist, server.database)
     server.provide(kit)
     server.plug(CREDENTIALS, credentials)
     install_lanes(server)
     server.plug(ACCESS_ENDED, sessions.end_access)
     server.plug(DAILY, sessions.tidy)
+    for part in (SessionsOf(), DevicesOf(), PasswordOf(kit)):
+        server.plug(PERSONAL_DATA, part)
     server.plug(DAILY, ForgetSchemes(kit.passwords.label).tidy)
     server.closers += [credentials.close, kit.pool.close]
 

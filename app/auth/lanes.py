@@ -14,13 +14,14 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope
 
 from app.auth import service
-from app.auth.cookies import device_cookie, set_device_cookie
+from app.auth.cookies import hand_over
 from app.auth.deps import AuthKit
 from app.auth.login_body import read_login
 from app.auth.schemas import LoginOut, RefreshIn, TokensOut
 from app.auth.sessions import refresh_plainly
 from app.core.caller import CREDENTIALS, Caller, refuse
 from app.core.client import CLIENT
+from app.core.cookies import DEVICE, SESSION
 from app.core.errors import Unavailable, UnsupportedMediaType
 from app.core.fastlane import LANES, OUTER_LANES, Answer, Lane
 from app.core.limits import count_once
@@ -45,13 +46,20 @@ def install_lanes(server: Server) -> None:
     """Take GET /auth/me, any method on /auth/verify and below it, login, and refresh where rotations can share a commit."""
     credentials, clock = CREDENTIALS.one(server.parts), server.clock
 
-    async def me(scope: Scope, _receive: Receive) -> Answer:
-        caller = await credentials.find(bearer_token(scope), scope[CLIENT], clock())
+    async def me(scope: Scope, _receive: Receive) -> Answer | None:
+        token = bearer_token(scope)
+        if token is None and server.cookies.read(scope, SESSION) is not None:
+            return None  # the route asks where a cookie's call comes from
+        caller = await credentials.find(token, scope[CLIENT], clock())
         return _json(ACCOUNT.dump_json(caller.me))
 
     async def verify(scope: Scope, _receive: Receive) -> Answer:
-        now = clock()
-        caller = await credentials.find(bearer_token(scope), scope[CLIENT], now)
+        now, token = clock(), bearer_token(scope)
+        cookie = server.cookies.read(scope, SESSION) if token is None else None
+        if cookie is not None:
+            caller = await credentials.find_by_cookie(cookie, scope[CLIENT], now)
+        else:
+            caller = await credentials.find(token, scope[CLIENT], now)
         query: bytes = scope["query_string"]
         verifying = verified(server, caller, query, now)
         answer = await (_in_time(verifying) if query else verifying)
@@ -103,6 +111,8 @@ def _refresh_lane(server: Server, rotations: Rotations) -> Callable[[Scope, Rece
             asked = RefreshIn.model_validate_json(body)
         except ValidationError:
             return None  # the route says what is wrong
+        if asked.refresh_token is None or asked.transport == "cookie":
+            return None
         await count_once(server, scope, "refresh")
         kit = server.kit(AuthKit)
         pair = await refresh_plainly(rotations, kit, asked.refresh_token, scope[CLIENT], server.clock())
@@ -112,22 +122,21 @@ def _refresh_lane(server: Server, rotations: Rotations) -> Callable[[Scope, Rece
 
 
 def _login_lane(server: Server) -> Callable[[Scope, Receive], Awaitable[Response | None]]:
-    cookie = device_cookie(server)
-
     async def login(scope: Scope, receive: Receive) -> Response | None:
         request = Request(scope, receive)
         try:
             asked = await read_login(request)
         except (RequestValidationError, UnsupportedMediaType):
             return None  # the route says what is wrong
+        if asked.transport == "cookie":
+            return None
         await count_once(server, scope, "login")
-        device = asked.device or request.cookies.get(cookie)
+        device, now = asked.device or server.cookies.read(scope, DEVICE), server.clock()
         kit = server.kit(AuthKit)
-        pair = await service.log_in(server.database, kit, asked.identifier, asked.password, device, scope[CLIENT], server.clock())
+        pair = await service.log_in(server.database, kit, asked.identifier, asked.password, device, scope[CLIENT], now)
         body = LoginOut.model_validate(pair, from_attributes=True).model_dump_json()
         response = Response(body, media_type="application/json")
-        if pair.device is not None:
-            set_device_cookie(response, server, pair.device)
+        hand_over(response, server, pair, now)
         return response
 
     return login

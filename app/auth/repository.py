@@ -68,6 +68,19 @@ async def rotate_session(
     return found
 
 
+async def renew_proof(
+    db: AsyncSession, session_id: uuid.UUID, before: bytes | None, after: bytes | None, now: datetime
+) -> Session | None:
+    """The session with a proof of now and its next cookie, for the one who holds this one; None for everybody else."""
+    renewed = update(Session).where(Session.id == session_id, Session.ended_at.is_(None), Session.expires_at > now)
+    if before is not None:
+        renewed = renewed.where(Session.cookie_digest == before)
+    renewed = renewed.values(authenticated_at=now, cookie_digest=after, used_at=now)
+    options = {"synchronize_session": False, "populate_existing": True}
+    found: Session | None = await db.scalar(renewed.returning(Session).execution_options(**options))
+    return found
+
+
 async def end_session(db: AsyncSession, session_id: uuid.UUID, user_id: uuid.UUID, reason: str, now: datetime) -> bool:
     """True for the one who ends it."""
     ended = (
@@ -102,6 +115,17 @@ async def list_alive(db: AsyncSession, user_id: uuid.UUID, now: datetime) -> lis
     return list((await db.scalars(alive.order_by(Session.created_at.desc(), Session.id))).all())
 
 
+async def list_sessions(db: AsyncSession, user_id: uuid.UUID) -> list[Session]:
+    """An account's sessions that there are rows of, oldest first."""
+    return list((await db.scalars(select(Session).where(Session.user_id == user_id).order_by(Session.id))).all())
+
+
+async def blank_sessions(db: AsyncSession, user_id: uuid.UUID) -> None:
+    """Empty where an account's sessions came from."""
+    nothing = {"address": "", "user_agent": "", "rotated_by": None, "cookie_digest": None}
+    await db.execute(update(Session).where(Session.user_id == user_id).values(**nothing))
+
+
 async def touch_sessions(db: AsyncSession, session_ids: list[uuid.UUID], now: datetime, older_than: datetime) -> None:
     """Remember that these sessions were used, to five minutes; of those that somebody holds, some other time."""
     due = select(Session.id).where(Session.id.in_(session_ids), Session.used_at < older_than).with_for_update(skip_locked=True)
@@ -120,6 +144,12 @@ async def find_device(db: AsyncSession, user_id: uuid.UUID, digest: bytes, now: 
         select(KnownDevice).where(KnownDevice.digest == digest, KnownDevice.user_id == user_id, KnownDevice.expires_at > now)
     )
     return found
+
+
+async def list_devices(db: AsyncSession, user_id: uuid.UUID) -> list[KnownDevice]:
+    """An account's known devices, oldest first."""
+    of_account = select(KnownDevice).where(KnownDevice.user_id == user_id)
+    return list((await db.scalars(of_account.order_by(KnownDevice.created_at, KnownDevice.id))).all())
 
 
 async def delete_devices(db: AsyncSession, user_id: uuid.UUID) -> None:
@@ -222,6 +252,11 @@ async def take_telling(db: AsyncSession, key: bytes, now: datetime) -> bool:
 async def find_next_at(db: AsyncSession, key: bytes) -> datetime | None:
     """When the next try of a lane may be made."""
     return await db.scalar(select(LoginFailure.next_at).where(LoginFailure.key == key))
+
+
+async def list_failures(db: AsyncSession, keys: tuple[bytes, ...]) -> list[LoginFailure]:
+    """What is counted in these lanes."""
+    return list((await db.scalars(select(LoginFailure).where(LoginFailure.key.in_(keys)))).all())
 
 
 async def clear_failures(db: AsyncSession, *keys: bytes) -> None:

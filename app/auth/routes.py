@@ -3,20 +3,33 @@
 import uuid
 from typing import Annotated
 
-from fastapi import APIRouter, Cookie, Request, Response, Security
+from fastapi import APIRouter, Request, Response, Security
+from starlette.responses import JSONResponse
 
-from app.auth import service, sessions
-from app.auth.cookies import set_device_cookie
+from app.auth import registration, service, sessions
+from app.auth.cookies import drop_cookies, hand_over, held_by
 from app.auth.deps import Auth
-from app.auth.errors import LoginFailed, PasswordRejected, SessionNotFound, TooManyTries
+from app.auth.errors import LoginFailed, PasswordRejected, PasswordWrong, RegistrationClosed, SessionNotFound, TooManyTries
 from app.auth.lanes import IDENTITY, verified
 from app.auth.login_body import REQUEST_BODY, LoginBody
-from app.auth.schemas import LoginOut, LogoutIn, RefreshIn, RegisterIn, SessionOut, TokensOut
-from app.auth.sessions import Pair
-from app.core.caller import PUBLIC, SignedIn, bearer
+from app.auth.schemas import (
+    LoginOut,
+    LogoutIn,
+    ProofOut,
+    ReauthenticateIn,
+    RefreshIn,
+    RegisterIn,
+    RegistrationOut,
+    SessionOut,
+    TokensOut,
+)
+from app.auth.sessions import Held, Pair
+from app.core.caller import PUBLIC, Presented, SignedIn, bearer
 from app.core.client import ClientOf
+from app.core.cookies import DEVICE, REFRESH
+from app.core.csrf import check_cookie_call, check_origin_if_any
 from app.core.deps import Db, DbRead, Now, ServerOf, Transactions
-from app.core.errors import Forbidden, Invalid, Overloaded, TokenInvalid, TooManyRequests, Unauthenticated
+from app.core.errors import CsrfRefused, Forbidden, Invalid, Overloaded, TokenInvalid, TooManyRequests, Unauthenticated
 from app.core.limits import Limited
 from app.core.ports import Account
 from app.core.problems import JSON_BODY, refusals
@@ -41,11 +54,15 @@ router = APIRouter(prefix="/auth", tags=["auth"], dependencies=[JSON_ONLY])
     response_model=UserOut,
     summary="Register",
     dependencies=[PUBLIC, Limited("register")],
-    responses=refusals(UsernameTaken, EmailTaken, *JSON_BODY, PasswordRejected, TooManyRequests, Overloaded),
+    responses={
+        202: {"model": RegistrationOut, "description": "With EMAIL_VERIFICATION=required, whether or not the address is taken"},
+        **refusals(RegistrationClosed, UsernameTaken, EmailTaken, *JSON_BODY, PasswordRejected, TooManyRequests, Overloaded),
+    },
 )
-async def register(body: RegisterIn, database: Transactions, kit: Auth, client: ClientOf, now: Now) -> User:
-    """Make an account with the role `user`."""
-    return await service.register(database, kit, body.username, body.email, body.password, client, now)
+async def register(body: RegisterIn, database: Transactions, kit: Auth, client: ClientOf, now: Now) -> User | Response:
+    """Make an account with the role `user`: at once, or once the mailed link or code proves the address."""
+    user = await registration.register(database, kit, body.username, body.email, body.password, client, now)
+    return user or JSONResponse(RegistrationOut().model_dump(), status_code=202)
 
 
 @router.post(
@@ -53,26 +70,28 @@ async def register(body: RegisterIn, database: Transactions, kit: Auth, client: 
     response_model=LoginOut,
     summary="Log in",
     dependencies=[PUBLIC, Limited("login")],
-    responses=refusals(LoginFailed, *JSON_BODY, TooManyRequests, TooManyTries, Overloaded),
+    responses=refusals(LoginFailed, CsrfRefused, *JSON_BODY, TooManyRequests, TooManyTries, Overloaded),
     openapi_extra=REQUEST_BODY,
 )
 async def login(
     body: LoginBody,
+    request: Request,
     response: Response,
     database: Transactions,
     server: ServerOf,
     kit: Auth,
     client: ClientOf,
     now: Now,
-    plain: Annotated[str | None, Cookie(alias="authkeep-device", include_in_schema=False)] = None,
-    secure: Annotated[str | None, Cookie(alias="__Host-authkeep-device", include_in_schema=False)] = None,
 ) -> Pair:
     """Open a session by username or address, in any case, and password. One answer for every failure."""
-    cookie = secure if server.settings.is_https else plain
-    pair = await service.log_in(database, kit, body.identifier, body.password, body.device or cookie, client, now)
-    if pair.device is not None:
-        set_device_cookie(response, server, pair.device)
-    return pair
+    by_cookie = body.transport == "cookie"
+    if by_cookie:
+        check_origin_if_any(server, request.scope)
+    device = body.device or server.cookies.read(request.scope, DEVICE)
+    pair = await service.log_in(database, kit, body.identifier, body.password, device, client, now)
+    if by_cookie:
+        await sessions.end_replaced(database, kit, held_by(request), client, now)
+    return hand_over(response, server, pair, now, by_cookie=by_cookie)
 
 
 @router.post(
@@ -81,18 +100,28 @@ async def login(
     response_class=Response,
     summary="Log out",
     dependencies=[PUBLIC],
-    responses=refusals(Unauthenticated, TokenInvalid, *JSON_BODY),
+    responses=refusals(Unauthenticated, TokenInvalid, CsrfRefused, *JSON_BODY),
 )
 async def logout(
+    request: Request,
+    response: Response,
     db: Db,
+    server: ServerOf,
     kit: Auth,
     client: ClientOf,
     now: Now,
     access: Annotated[str | None, Security(bearer)],
     body: LogoutIn | None = None,
 ) -> None:
-    """End the session of the access token, or of `refresh_token`. Its tokens are dead everywhere when this is answered."""
-    await sessions.log_out(db, kit, access, body.refresh_token if body else None, client, now)
+    """End the sessions of the access token, of `refresh_token` and of the browser's cookies. Their tokens are dead everywhere
+    when this is answered.
+    """
+    held = held_by(request)
+    if access is None and held != Held():
+        check_cookie_call(server, request.scope)
+    tokens = (body.refresh_token, *held.refresh) if body and body.refresh_token else held.refresh
+    await sessions.log_out(db, kit, Held(access, tokens, held.cookie), client, now)
+    drop_cookies(request, response)
 
 
 @router.post(
@@ -100,11 +129,12 @@ async def logout(
     status_code=204,
     response_class=Response,
     summary="Log out everywhere",
-    responses=refusals(Unauthenticated, TokenInvalid),
+    responses=refusals(Unauthenticated, TokenInvalid, CsrfRefused),
 )
-async def logout_all(caller: SignedIn, db: Db, now: Now) -> None:
+async def logout_all(request: Request, response: Response, caller: SignedIn, db: Db, now: Now) -> None:
     """End every session of the caller."""
     await sessions.log_out_everywhere(db, caller, now)
+    drop_cookies(request, response)
 
 
 @router.post(
@@ -112,14 +142,51 @@ async def logout_all(caller: SignedIn, db: Db, now: Now) -> None:
     response_model=TokensOut,
     summary="Get a new pair",
     dependencies=[PUBLIC, Limited("refresh")],
-    responses=refusals(TokenInvalid, *JSON_BODY, TooManyRequests),
+    responses=refusals(Unauthenticated, TokenInvalid, CsrfRefused, *JSON_BODY, TooManyRequests),
 )
-async def refresh(body: RefreshIn, db: Db, kit: Auth, client: ClientOf, now: Now) -> Pair:
-    """Spend a refresh token for a new pair. Using it a second time, but for a quick repeat, ends the session."""
-    return await sessions.refresh(db, kit, body.refresh_token, client, now)
+async def refresh(
+    body: RefreshIn, request: Request, response: Response, db: Db, server: ServerOf, kit: Auth, client: ClientOf, now: Now
+) -> Pair:
+    """Spend a refresh token for a new pair. Using it a second time, but for a quick repeat, ends the session.
+
+    With the transport `cookie` and no token in the body the browser's is spent, if the call comes from a page that may make it.
+    """
+    token = body.refresh_token
+    if token is None:
+        token = server.cookies.read(request.scope, REFRESH)
+        if token is None:
+            raise Unauthenticated
+        check_cookie_call(server, request.scope)
+    elif body.transport == "cookie":
+        check_origin_if_any(server, request.scope)
+    pair = await sessions.refresh(db, kit, token, client, now)
+    return hand_over(response, server, pair, now, by_cookie=body.transport == "cookie")
 
 
-@router.get("/me", response_model=UserOut, summary="Who am I", responses=refusals(Unauthenticated, TokenInvalid))
+@router.post(
+    "/reauthenticate",
+    response_model=ProofOut,
+    summary="Prove it is still me",
+    dependencies=[Limited("reauthenticate")],
+    responses=refusals(
+        PasswordWrong, Unauthenticated, TokenInvalid, CsrfRefused, *JSON_BODY, TooManyRequests, TooManyTries, Overloaded
+    ),
+)
+async def reauthenticate(
+    body: ReauthenticateIn,
+    response: Response,
+    caller: SignedIn,
+    database: Transactions,
+    server: ServerOf,
+    kit: Auth,
+    now: Now,
+) -> Pair:
+    """Give the password once more, for calls that want a proof of the last ten minutes. The session stays the same one."""
+    pair = await service.reauthenticate(database, kit, caller, body.password, now)
+    return hand_over(response, server, pair, now)
+
+
+@router.get("/me", response_model=UserOut, summary="Who am I", responses=refusals(Unauthenticated, TokenInvalid, CsrfRefused))
 async def me(caller: SignedIn) -> Account:
     """The account of the token, as it is at this moment."""
     return caller.me
@@ -136,7 +203,7 @@ async def me(caller: SignedIn) -> Account:
     },
     openapi_extra={"parameters": [ROLE_PARAMETER]},
 )
-async def verify(request: Request, caller: SignedIn, server: ServerOf, now: Now) -> Response:
+async def verify(request: Request, caller: Presented, server: ServerOf, now: Now) -> Response:
     """For gateways (nginx `auth_request`, Traefik ForwardAuth, Caddy `forward_auth`, Envoy `ext_authz`): any method, this path
     and all below it; who the caller is comes back in headers.
     """
@@ -144,7 +211,7 @@ async def verify(request: Request, caller: SignedIn, server: ServerOf, now: Now)
     return Response(status_code=answer.status, headers={name.decode(): value.decode() for name, value in answer.headers})
 
 
-@router.get("/sessions", summary="My sessions", responses=refusals(Unauthenticated, TokenInvalid))
+@router.get("/sessions", summary="My sessions", responses=refusals(Unauthenticated, TokenInvalid, CsrfRefused))
 async def list_sessions(caller: SignedIn, db: DbRead, now: Now) -> list[SessionOut]:
     """Where the caller is signed in, newest first."""
     return [SessionOut.of(session, caller.session_id) for session in await sessions.list_own(db, caller, now)]
@@ -155,7 +222,7 @@ async def list_sessions(caller: SignedIn, db: DbRead, now: Now) -> list[SessionO
     status_code=204,
     response_class=Response,
     summary="End one of my sessions",
-    responses=refusals(Unauthenticated, TokenInvalid, SessionNotFound, Invalid),
+    responses=refusals(Unauthenticated, TokenInvalid, CsrfRefused, SessionNotFound, Invalid),
 )
 async def end_session(session_id: uuid.UUID, caller: SignedIn, db: Db, now: Now) -> None:
     """End one of the caller's sessions; another person's is not found."""

@@ -11,6 +11,10 @@ from app.auth.models import Session
 from app.core.wire import Body, Identifier, Secret, Token
 from app.users.names import Email, Username
 
+Transport = Annotated[
+    Literal["body", "cookie"],
+    Field(description="cookie: the refresh token is kept by the browser, out of scripts' reach, and is not in the answer"),
+]
 Device = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_-]+$")]
 
 
@@ -24,6 +28,12 @@ class RegisterIn(Body):
     )
 
 
+class RegistrationOut(BaseModel):
+    """The one answer to every registration whose address has to be proved first."""
+
+    detail: str = "A mail is on its way. Open its link or type its code to finish signing up."
+
+
 class LoginIn(Body):
     """Username or address, in any case, and the password."""
 
@@ -33,6 +43,8 @@ class LoginIn(Body):
     device: Device | None = Field(
         None, description="`device` of an earlier login: keeps strangers' failures from slowing this one"
     )
+
+    transport: Transport = "body"
 
     @model_validator(mode="after")
     def _one_name(self) -> Self:
@@ -50,7 +62,7 @@ class TokensOut(BaseModel):
     """A pair of tokens (RFC 6749 section 5.1)."""
 
     access_token: str
-    refresh_token: str
+    refresh_token: str | None = Field(description="null where the browser keeps it, or the session itself, as a cookie")
     token_type: Literal["bearer"] = "bearer"  # noqa: S105 -- the type's name
     expires_in: int = Field(description="Seconds the access token lives", examples=[900])
 
@@ -62,9 +74,30 @@ class LoginOut(TokensOut):
 
 
 class RefreshIn(Body):
-    """The refresh token of the last answer."""
+    """The refresh token of the last answer; or, with the transport `cookie` alone, the one that the browser keeps."""
 
-    refresh_token: Token
+    refresh_token: Token | None = None
+    transport: Transport = "body"
+
+    @model_validator(mode="after")
+    def _one_token(self) -> Self:
+        if self.refresh_token is None and self.transport == "body":
+            raise PydanticCustomError("missing", "Give refresh_token, or the transport cookie")
+        return self
+
+
+class ReauthenticateIn(Body):
+    """The password once more."""
+
+    password: Secret
+
+
+class ProofOut(BaseModel):
+    """An access token whose `auth_time` is now."""
+
+    access_token: str
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105 -- the type's name
+    expires_in: int = Field(description="Seconds the access token lives", examples=[900])
 
 
 class LogoutIn(Body):

@@ -1,4 +1,4 @@
-"""Registering and logging in.
+"""Logging in, proving it again.
 
 No connection is held while hashing: a flow reads in a short transaction, hashes, and opens the writing one, whose first
 statement locks the account's row and refuses if password, role or status changed since (docs/adr/0003).
@@ -15,13 +15,14 @@ from app.audit import service as audit
 from app.audit.facts import Fact
 from app.auth import repository, sessions
 from app.auth.deps import AuthKit
-from app.auth.errors import LoginFailed, TooManyTries
+from app.auth.errors import LoginFailed, PasswordWrong, TooManyTries
 from app.auth.repository import Charged
 from app.auth.sessions import Pair
 from app.auth.utils import Verdict
+from app.core.caller import Caller, confirm
 from app.core.client import Client
 from app.core.crypto import digest, keyed_digest, random_id
-from app.core.permissions import Role
+from app.core.errors import TokenInvalid
 from app.core.ports import Account
 from app.database import Database
 from app.mail import service as mail
@@ -55,38 +56,18 @@ class Attempt:
         return self.device is None and self.failures > STOP_AT
 
 
-async def register(
-    database: Database, kit: AuthKit, username: str, email: str, password: str, client: Client, now: datetime
-) -> User:
-    """A new account.
-
-    Raises:
-        UsernameReserved, PasswordRejected, UsernameTaken, EmailTaken, Overloaded: see there.
-    """
-    users.check_reserved(username)
-    kit.check_new_password(password, "password", username=username, email=email)
-    with kit.pool.place() as run:
-        async with database.read() as db:
-            await users.check_free(db, username, email)
-        password_hash = await run(kit.passwords.hash, password)
-    async with database.write() as db:
-        user = await users.create_user(
-            db,
-            username=username,
-            email=email,
-            password_hash=password_hash,
-            scheme=kit.passwords.label,
-            role=Role.USER,
-            now=now,
-        )
-        await audit.record(db, Fact.USER_REGISTERED, client, now, actor=user.id, subject=user.id)
-        return user
-
-
 async def log_in(
-    database: Database, kit: AuthKit, identifier: str, password: str, device: str | None, client: Client, now: datetime
+    database: Database,
+    kit: AuthKit,
+    identifier: str,
+    password: str,
+    device: str | None,
+    client: Client,
+    now: datetime,
+    *,
+    browser: bool = False,
 ) -> Pair:
-    """A session for whoever proves to be the account's owner by password.
+    """A session for whoever proves to be the account's owner by password; with `browser`, one that is held by cookie.
 
     Raises:
         LoginFailed: unknown, wrong, disabled or stopped, after the same work in each case.
@@ -105,12 +86,12 @@ async def log_in(
         if user is None:
             await _note_failure(db, attempt, client, now)
             raise LoginFailed
-        return await _succeed(db, kit, attempt, user, verdict, client, now)
+        return await _succeed(db, kit, attempt, user, verdict, client, now, browser=browser)
 
 
 async def _charge(db: AsyncSession, kit: AuthKit, key: str, device: str | None, now: datetime) -> Attempt:
     """Look the account up and count the try, with the same statements whether it exists or not."""
-    candidate = await users.find_candidate(db, key)
+    candidate = await users.find_candidate(db, key, now)
     known = None
     if device is not None:
         known = await repository.find_device(db, candidate.id or random_id(), digest(device), now)
@@ -167,17 +148,61 @@ async def _note_failure(db: AsyncSession, attempt: Attempt, client: Client, now:
 
 
 async def _succeed(
-    db: AsyncSession, kit: AuthKit, attempt: Attempt, user: Account, verdict: Verdict, client: Client, now: datetime
+    db: AsyncSession,
+    kit: AuthKit,
+    attempt: Attempt,
+    user: Account,
+    verdict: Verdict,
+    client: Client,
+    now: datetime,
+    *,
+    browser: bool,
 ) -> Pair:
     await repository.clear_failures(db, attempt.lane, *(() if attempt.device else (attempt.account_lane,)))
     if verdict.upgraded and attempt.candidate.password_hash:
         await users.upgrade_hash(db, user.id, attempt.candidate.password_hash, verdict.upgraded, kit.passwords.label)
-    pair = await sessions.open_session(db, kit, user, client, now, amr="pwd", device=attempt.device)
+    pair = await sessions.open_session(db, kit, user, client, now, amr="pwd", device=attempt.device, browser=browser)
     await audit.record(db, Fact.LOGIN_SUCCEEDED, client, now, actor=user.id, subject=user.id, session=pair.session_id)
+    if attempt.candidate.leaving_at is not None:
+        await users.come_back(db, user, client, now)
     return pair
+
+
+async def reauthenticate(database: Database, kit: AuthKit, caller: Caller, password: str, now: datetime) -> Pair:
+    """The caller's session with a fresh proof: the password once more. Tries are counted with those of a change of password.
+
+    Raises:
+        PasswordWrong, TooManyTries, Overloaded: see there.
+        TokenInvalid: the caller's session ended meanwhile.
+    """
+    me, lane = caller.me, proof_lane_of(kit, caller.me.id)
+    with kit.pool.place() as run:
+        async with database.write() as db:
+            await charge(db, lane, now)
+            before = await users.find_user(db, me.id)
+            schemes = await users.get_schemes(db)
+        if before is None:
+            raise TokenInvalid
+        verdict: Verdict = await run(partial(kit.passwords.check, password, before.password_hash, schemes, may_upgrade=False))
+    async with database.write() as db:
+        user = await users.lock_user(db, me.id)
+        await confirm(db, caller, now)
+        if user is None or user.epoch != before.epoch:
+            raise TokenInvalid
+        fact = Fact.REAUTHENTICATED if verdict.right else Fact.REAUTHENTICATION_FAILED
+        await audit.record(db, fact, caller.client, now, actor=me.id, subject=me.id, session=caller.session_id)
+        if not verdict.right:
+            raise PasswordWrong
+        await repository.clear_failures(db, lane)
+        return await sessions.renew_proof(db, kit, user.account(), caller, now)
+
+
+def failure_lanes_of(kit: AuthKit, user_id: uuid.UUID, username_key: str, email_key: str) -> tuple[bytes, ...]:
+    """Where an account's failures are counted but for its devices', in the order in which rows are taken."""
+    typed = (_lane(kit, "identifier", username_key), _lane(kit, "identifier", email_key))
+    return (*typed, account_lane_of(kit, user_id), proof_lane_of(kit, user_id))
 
 
 async def lift_stop(db: AsyncSession, kit: AuthKit, user: User) -> None:
     """Forget an account's failed logins: somebody proved to be its owner in another way."""
-    lanes = (_lane(kit, "identifier", user.username_key), _lane(kit, "identifier", user.email_key))
-    await repository.clear_failures(db, *lanes, account_lane_of(kit, user.id), proof_lane_of(kit, user.id))
+    await repository.clear_failures(db, *failure_lanes_of(kit, user.id, user.username_key, user.email_key))

@@ -1,5 +1,6 @@
 """Sessions: opening, refreshing, ending. Ending locks the user's row first; so nothing opens or rotates behind it."""
 
+import contextlib
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,9 +17,11 @@ from app.auth.models import Session
 from app.auth.utils import RefreshClaims, SessionFacts
 from app.core.caller import Caller, confirm
 from app.core.client import Client
-from app.core.crypto import digest, keyed_digest, new_id, random_secret
+from app.core.cookies import new_session_cookie, session_id_in
+from app.core.crypto import digest, equal, keyed_digest, new_id, random_secret
 from app.core.errors import TokenInvalid, Unauthenticated
 from app.core.ports import Account, Rotated, Rotation, Rotations
+from app.database import Database
 from app.mail import service as mail
 from app.users import service as users
 
@@ -29,21 +32,48 @@ USED_TO = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """What a login or refresh answers with. `device` is None at a refresh."""
+    """What a login or refresh answers with. `device` is None at a refresh.
+
+    A browser that is to hold the session itself gets `cookie` and no refresh token.
+    """
 
     access_token: str
-    refresh_token: str
+    refresh_token: str | None
     expires_in: int
     session_id: uuid.UUID
+    expires_at: datetime
     device: str | None = None
+    cookie: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a client shows of sessions. Not all of it need be good, nor of one session."""
+
+    access: str | None = None
+    refresh: tuple[str, ...] = ()
+    cookie: str | None = None
 
 
 async def open_session(
-    db: AsyncSession, kit: AuthKit, account: Account, client: Client, now: datetime, *, amr: str, device: str | None
+    db: AsyncSession,
+    kit: AuthKit,
+    account: Account,
+    client: Client,
+    now: datetime,
+    *,
+    amr: str,
+    device: str | None,
+    browser: bool = False,
 ) -> Pair:
-    """A new session and its first pair; the caller holds the account's row. Without `device`, one is made known."""
+    """A new session and its first pair; the caller holds the account's row. Without `device`, one is made known.
+
+    With `browser` the browser itself holds it, by a cookie.
+    """
+    session_id = new_id(now)
+    cookie = new_session_cookie(session_id) if browser else None
     session = Session(
-        id=new_id(now),
+        id=session_id,
         user_id=account.id,
         generation=0,
         rotated_at=now,
@@ -54,21 +84,48 @@ async def open_session(
         address=client.address[:64],
         user_agent=client.user_agent,
         amr=amr,
+        cookie_digest=digest(cookie) if cookie else None,
     )
     await repository.add_session(db, session)
     if device is None:
         device = random_secret()
         await repository.add_device(db, account.id, digest(device), now, now + DEVICE_LIFE)
-    return _pair(kit, account, session, now, device)
+    return _pair(kit, account, session, now, device, cookie)
 
 
-def _pair(kit: AuthKit, account: Account, session: Session | Rotated, now: datetime, device: str | None = None) -> Pair:
+def _pair(
+    kit: AuthKit,
+    account: Account,
+    session: Session | Rotated,
+    now: datetime,
+    device: str | None = None,
+    cookie: str | None = None,
+) -> Pair:
     facts = SessionFacts(
         session.id, session.generation, session.rotated_at, session.authenticated_at, session.expires_at, session.amr
     )
     life = min(kit.tokens.access_life, session.expires_at - now)
-    access, refresh = kit.tokens.write_access(account, facts, now), kit.tokens.write_refresh(account, facts)
-    return Pair(access, refresh, int(life.total_seconds()), session.id, device)
+    access = kit.tokens.write_access(account, facts, now)
+    refresh_token = None if cookie else kit.tokens.write_refresh(account, facts)
+    return Pair(access, refresh_token, int(life.total_seconds()), session.id, session.expires_at, device, cookie)
+
+
+async def renew_proof(db: AsyncSession, kit: AuthKit, account: Account, caller: Caller, now: datetime) -> Pair:
+    """The caller's session with a proof of this moment, after which the account's row is held; its cookie is a new one.
+
+    A cookie that the request did not come by is dead afterwards: what it may do has grown, and its holder proved nothing.
+
+    Raises:
+        TokenInvalid: the session ended, or its cookie was replaced, since the request began.
+    """
+    if caller.session_id is None:
+        raise TokenInvalid
+    cookie = new_session_cookie(caller.session_id) if caller.cookie else None
+    before, after = (digest(each) if each else None for each in (caller.cookie, cookie))
+    session = await repository.renew_proof(db, caller.session_id, before, after, now)
+    if session is None:
+        raise TokenInvalid
+    return _pair(kit, account, session, now, cookie=cookie)
 
 
 async def refresh_plainly(rotations: Rotations, kit: AuthKit, token: str, client: Client, now: datetime) -> Pair | None:
@@ -134,50 +191,60 @@ async def _end_stolen(db: AsyncSession, claims: RefreshClaims, session: Session,
         await mail.enqueue(db, "signed-out-for-safety", user.email, now, username=user.username, at=f"{now:%Y-%m-%d %H:%M} UTC")
 
 
-async def log_out(
-    db: AsyncSession, kit: AuthKit, access: str | None, refresh_token: str | None, client: Client, now: datetime
-) -> None:
-    """End the session of whichever token is good; an access token that is not does not bar the other.
+async def log_out(db: AsyncSession, kit: AuthKit, held: Held, client: Client, now: datetime) -> None:
+    """End the session of whatever is good of that which is held; an access token that is not does not bar the rest.
 
     Raises:
-        Unauthenticated: neither was sent.
-        TokenInvalid: neither is good, or their sessions had ended before (then Redis is told once more).
+        Unauthenticated: nothing was sent.
+        TokenInvalid: nothing is good, or its sessions had ended before (then Redis is told once more).
     """
-    presented = _presented(kit, access, refresh_token, now)
+    presented = await _presented(db, kit, held, now)
     if not presented:
-        raise TokenInvalid if access or refresh_token else Unauthenticated
-    ended = False
-    for user_id in sorted({user_id for user_id, _ in presented.values()}):
-        await users.lock_user(db, user_id)
-    for session_id, (user_id, token) in presented.items():
-        note_ended(db, session_id, token)
-        if await repository.end_session(db, session_id, user_id, "logout", now):
-            ended = True
-            await audit.record(
-                db, Fact.SESSION_ENDED, client, now, actor=user_id, subject=user_id, session=session_id, reason="logout"
-            )
-    if not ended:
+        raise Unauthenticated if held == Held() else TokenInvalid
+    if not await _end_presented(db, presented, "logout", client, now):
         raise SessionGone
+
+
+async def end_replaced(database: Database, kit: AuthKit, held: Held, client: Client, now: datetime) -> None:
+    """After a login: end what the browser held before. So nobody goes on with a session that was put there by another.
+
+    In a transaction of its own: it may be another account's, and two rows can't be locked in any order.
+    """
+    if held != Held():
+        async with database.write() as db:
+            await _end_presented(db, await _presented(db, kit, held, now), "replaced", client, now)
 
 
 Presented = dict[uuid.UUID, tuple[uuid.UUID, tuple[str, datetime] | None]]
 
 
-def _presented(kit: AuthKit, access: str | None, refresh_token: str | None, now: datetime) -> Presented:
+async def _end_presented(db: AsyncSession, presented: Presented, reason: str, client: Client, now: datetime) -> bool:
+    ended = False
+    for user_id in sorted({user_id for user_id, _ in presented.values()}):
+        await users.lock_user(db, user_id)
+    for session_id, (user_id, token) in presented.items():
+        note_ended(db, session_id, token)
+        if await repository.end_session(db, session_id, user_id, reason, now):
+            ended = True
+            await audit.record(
+                db, Fact.SESSION_ENDED, client, now, actor=user_id, subject=user_id, session=session_id, reason=reason
+            )
+    return ended
+
+
+async def _presented(db: AsyncSession, kit: AuthKit, held: Held, now: datetime) -> Presented:
     found: Presented = {}
-    if refresh_token is not None:
-        try:
+    session_id = session_id_in(held.cookie)
+    session = await repository.find_session(db, session_id) if session_id else None
+    if session and session.cookie_digest and equal(session.cookie_digest, digest(held.cookie or "")):
+        found[session.id] = (session.user_id, None)
+    for refresh_token in held.refresh:
+        with contextlib.suppress(TokenInvalid):
             claims = kit.tokens.read_refresh(refresh_token, now)
-        except TokenInvalid:
-            pass
-        else:
             found[claims.session_id] = (claims.user_id, None)
-    if access is not None:
-        try:
-            token = kit.tokens.read_access(access, now)
-        except TokenInvalid:
-            pass
-        else:
+    if held.access is not None:
+        with contextlib.suppress(TokenInvalid):
+            token = kit.tokens.read_access(held.access, now)
             found[token.session_id] = (token.user_id, (token.token_id, token.expires_at))
     return found
 
@@ -224,7 +291,7 @@ async def forget_devices(db: AsyncSession, user_id: uuid.UUID) -> None:
 async def end_access(db: AsyncSession, user_id: uuid.UUID, reason: str, now: datetime) -> None:
     """Part of users.ACCESS_ENDED."""
     await end_sessions_of(db, user_id, reason, now)
-    if reason == "deleted":
+    if reason in {"deleted", "left", "erased"}:
         await forget_devices(db, user_id)
 
 

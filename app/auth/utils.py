@@ -82,6 +82,11 @@ class Passwords:
             return self._bcrypt.hash(raw)
         return PREHASHED + self._bcrypt.hash(self._prehash(raw))
 
+    @property
+    def nobodys(self) -> str:
+        """A well-formed hash that no password has, for an account whose password is void."""
+        return self._decoy
+
     def check(self, password: str, stored: str | None, schemes: Iterable[str], *, may_upgrade: bool) -> Verdict:
         """Whether the password is the one stored, at one cost for any stored hash and for none.
 

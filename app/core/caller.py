@@ -1,24 +1,33 @@
 """Who is calling, with what proofs; and how a route says who may call it.
 
-Every route states one of `SignedIn`, `Admin` or `PUBLIC`; a test finds the route that does not.
+Every route states one of `SignedIn`, `Fresh`, `Admin` or `PUBLIC`, every page one of `PageCaller`, `FreshPage`, `MaybeCaller`
+or `PUBLIC`; a test finds the one that does not. Routes take a bearer token or, from pages that may call, the session's cookie;
+pages take the cookie alone.
 """
 
 import uuid
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Annotated, NoReturn, Protocol
+from urllib.parse import quote
 
 from fastapi import Depends, Request, Security
 from fastapi.security import OAuth2PasswordBearer
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.client import Client, client_of
+from app.core.cookies import SESSION
+from app.core.csrf import check_cookie_call
 from app.core.deps import Now, ServerOf
-from app.core.errors import Forbidden
+from app.core.errors import Forbidden, ProofTooOld, SignInNeeded, Unauthenticated
 from app.core.permissions import Role
 from app.core.ports import Account
 from app.core.server import Server
 from app.core.sockets import Socket
+
+OPERATOR_AGENT = "command line"
+FRESH = timedelta(minutes=10)
+SIGN_IN, REAUTHENTICATE = "/account/sign-in", "/account/reauthenticate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +39,12 @@ class Caller:
     token_id: str
     token_expires_at: datetime | None
     client: Client
+    authenticated_at: datetime | None = None  # the last proof of who it is
+    cookie: str | None = field(default=None, repr=False)  # the cookie that the request came by, where it was no bearer token
+
+    def is_fresh(self, now: datetime) -> bool:
+        """Whether the last proof is young enough for what must not be done by a forgotten tab."""
+        return self.authenticated_at is not None and now - self.authenticated_at <= FRESH
 
     @property
     def user_id(self) -> uuid.UUID | None:
@@ -46,7 +61,7 @@ class Caller:
 
 def operator(now: datetime) -> Caller:
     """The person at the command line, who owns the machine."""
-    return Caller(None, None, "", None, Client(address="", user_agent="command line", request_id=f"cli-{now:%H%M%S%f}"))
+    return Caller(None, None, "", None, Client(address="", user_agent=OPERATOR_AGENT, request_id=f"cli-{now:%H%M%S%f}"))
 
 
 class Credentials(Protocol):
@@ -57,6 +72,15 @@ class Credentials(Protocol):
 
         Raises:
             Unauthenticated: none, or not good any more.
+            Unavailable: it can't be known.
+        """
+        ...
+
+    async def find_by_cookie(self, cookie: str, client: Client, now: datetime) -> Caller:
+        """The caller whose browser holds this cookie, checked against the same row.
+
+        Raises:
+            Unauthenticated: it is not good (any more).
             Unavailable: it can't be known.
         """
         ...
@@ -98,8 +122,52 @@ async def confirm(db: AsyncSession, caller: Caller, now: datetime) -> None:
 
 
 async def signed_in(request: Request, server: ServerOf, now: Now, token: Annotated[str | None, Security(bearer)]) -> Caller:
-    """A caller with a live session, whatever the role."""
-    return await CREDENTIALS.one(server.parts).find(token, client_of(request), now)
+    """A caller with a live session, whatever the role. A bearer token counts before a cookie."""
+    if token is None and server.cookies.read(request.scope, SESSION) is not None:
+        check_cookie_call(server, request.scope)
+    return await presented(request, server, now, token)
+
+
+async def presented(request: Request, server: ServerOf, now: Now, token: Annotated[str | None, Security(bearer)]) -> Caller:
+    """As `signed_in`, wherever the request comes from: for those that somebody else's application must judge."""
+    credentials = CREDENTIALS.one(server.parts)
+    cookie = server.cookies.read(request.scope, SESSION) if token is None else None
+    if cookie is not None:
+        return await credentials.find_by_cookie(cookie, client_of(request), now)
+    return await credentials.find(token, client_of(request), now)
+
+
+async def fresh(now: Now, caller: Annotated[Caller, Depends(signed_in)]) -> Caller:
+    """A caller who proved who they are within the last ten minutes; refreshing a token is no proof."""
+    if not caller.is_fresh(now):
+        raise ProofTooOld(int(FRESH.total_seconds()))
+    return caller
+
+
+async def page_caller(request: Request, server: ServerOf, now: Now) -> Caller:
+    """Who looks at a page, by the session's cookie alone; anybody else is led to sign in."""
+    caller = await maybe_caller(request, server, now)
+    if caller is None:
+        raise SignInNeeded(f"{SIGN_IN}?next={quote(request.scope['path'])}")
+    return caller
+
+
+async def fresh_page(request: Request, now: Now, caller: Annotated[Caller, Depends(page_caller)]) -> Caller:
+    """Who looks at a page, and proved it within the last ten minutes; anybody else is led to do so."""
+    if not caller.is_fresh(now):
+        raise SignInNeeded(f"{REAUTHENTICATE}?next={quote(request.scope['path'])}")
+    return caller
+
+
+async def maybe_caller(request: Request, server: ServerOf, now: Now) -> Caller | None:
+    """Who looks at a page that is for anybody; None for somebody who is not signed in."""
+    cookie = server.cookies.read(request.scope, SESSION)
+    if cookie is None:
+        return None
+    try:
+        return await CREDENTIALS.one(server.parts).find_by_cookie(cookie, client_of(request), now)
+    except Unauthenticated:
+        return None
 
 
 async def admin(server: ServerOf, now: Now, caller: Annotated[Caller, Depends(signed_in)]) -> Caller:
@@ -126,6 +194,11 @@ async def public() -> None:
 
 
 SignedIn = Annotated[Caller, Depends(signed_in)]
+Presented = Annotated[Caller, Depends(presented)]
+Fresh = Annotated[Caller, Depends(fresh)]
 Admin = Annotated[Caller, Depends(admin)]
+PageCaller = Annotated[Caller, Depends(page_caller)]
+FreshPage = Annotated[Caller, Depends(fresh_page)]
+MaybeCaller = Annotated[Caller | None, Depends(maybe_caller)]
 PUBLIC = Depends(public)
-ACCESS_RULES = (signed_in, admin, public)
+ACCESS_RULES = (signed_in, presented, fresh, admin, page_caller, fresh_page, maybe_caller, public)

@@ -58,6 +58,34 @@ class Forbidden(AppError):
     code, status, title = "forbidden", 403, "Not allowed"
 
 
+class CsrfRefused(AppError):
+    """A request that carries a cookie, and may have been made by a page of somebody else."""
+
+    code, status, title = "csrf_refused", 403, "This request did not come from a page that may make it"
+
+    def __init__(self) -> None:
+        super().__init__("Open the page anew and try again.")
+
+
+class ProofTooOld(Unauthenticated):
+    """Signed in, but too long ago for this (RFC 9470 section 3)."""
+
+    code, title = "insufficient_user_authentication", "Prove once more who you are"
+
+    def __init__(self, max_age: int) -> None:
+        challenge = f'Bearer error="insufficient_user_authentication", max_age={max_age}'
+        super().__init__("This needs a fresh proof: call /auth/reauthenticate.", challenge=challenge)
+
+
+class SignInNeeded(AppError):
+    """A page for people who are signed in, or have just proved it: they are led to where that is done, and back."""
+
+    code, status, title = "sign_in_needed", 303, "Sign in first"
+
+    def __init__(self, location: str) -> None:
+        super().__init__(headers={"Location": location})
+
+
 class NotFound(AppError):
     """Nothing of that name that the caller may see."""
 

@@ -20,6 +20,7 @@ from app.core.errors import (
     Invalid,
     MalformedBody,
     NotFound,
+    SignInNeeded,
     Unavailable,
     UnsupportedMediaType,
 )
@@ -103,6 +104,8 @@ def install_handlers(app: FastAPI) -> None:
 async def _on_app_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, AppError):
         raise error
+    if isinstance(error, SignInNeeded):
+        return Response(status_code=error.status, headers=error.headers)
     return _for_whom_it_is(request, error)
 
 

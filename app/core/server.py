@@ -8,6 +8,7 @@ from fastapi import APIRouter
 
 from app.config import Settings
 from app.core.clock import Clock
+from app.core.cookies import Cookies
 from app.core.limits import RateLimits
 from app.core.ports import MailTransport, Refusals, Rotations, SessionChecks
 from app.core.sockets import PARTS, Part, Parts, Socket
@@ -32,9 +33,11 @@ class Server:
     parts: Parts = field(default_factory=dict)
     kits: dict[type, Any] = field(default_factory=dict)
     closers: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    cookies: Cookies = field(init=False)
     problem: str | None = "starting"  # why requests can't be served yet; None: ready
 
     def __post_init__(self) -> None:
+        self.cookies = Cookies(self.settings.is_https)
         self.database.info[PARTS] = self.parts
 
     def plug(self, socket: Socket[Part], part: Part) -> None:

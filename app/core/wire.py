@@ -1,5 +1,6 @@
 """What may come over the wire: strict bodies, text without control characters."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -39,7 +40,12 @@ Identifier = Annotated[str, Field(min_length=1, max_length=320), AfterValidator(
 
 def media_type_of(request: Request) -> str:
     """The body's media type, without parameters."""
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return media_type_in(request.headers)
+
+
+def media_type_in(headers: Mapping[str, str]) -> str:
+    """The media type that headers say, without parameters."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 async def _json_only(request: Request) -> None:

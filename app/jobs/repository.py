@@ -1,6 +1,7 @@
 """SQL of jobs."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -92,3 +93,28 @@ async def take_daily_round(db: AsyncSession, now: datetime) -> bool:
         .returning(DailyRound.name)
     )
     return taken is not None
+
+
+def _about(user_id: uuid.UUID | None, email_key: str) -> Any:
+    to_address = [func.lower(_said(name)) == email_key for name in ("to", "email")]
+    of_account = [_said(name) == str(user_id) for name in ("user", "subject")] if user_id else []
+    return or_(*to_address, *of_account)
+
+
+def _said(name: str) -> Any:
+    return Job.payload[name].as_string()
+
+
+async def list_about(db: AsyncSession, user_id: uuid.UUID, email_key: str) -> list[Job]:
+    """Jobs for an account or its address, oldest first."""
+    return list((await db.scalars(select(Job).where(_about(user_id, email_key)).order_by(Job.created_at, Job.id))).all())
+
+
+async def delete_about(db: AsyncSession, user_id: uuid.UUID | None, email_key: str) -> None:
+    """Forget jobs for an account or its address."""
+    await db.execute(delete(Job).where(_about(user_id, email_key)))
+
+
+async def delete_of(db: AsyncSession, ids: Sequence[str]) -> None:
+    """Forget jobs about rows of these ids."""
+    await db.execute(delete(Job).where(or_(*(_said(name).in_(ids) for name in ("subject", "change")))))

@@ -1,9 +1,11 @@
 """What mail plugs in."""
 
 from app.core.brand import Brand
+from app.core.personal import PERSONAL_DATA
 from app.core.server import Server
 from app.jobs.sockets import HANDLERS, Handler
 from app.mail.pages import pages
+from app.mail.personal import DevMailsTo
 from app.mail.service import KIND, MailKit
 
 
@@ -20,4 +22,5 @@ def install(server: Server) -> None:
     )
     server.provide(kit)
     server.plug(HANDLERS, Handler(KIND, kit.run))
+    server.plug(PERSONAL_DATA, DevMailsTo())
     server.router.include_router(pages)

@@ -3,7 +3,7 @@
 import uuid
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.mail.models import DevMail
@@ -29,3 +29,14 @@ async def add_dev_mail(
 async def list_dev_mails(db: AsyncSession) -> list[DevMail]:
     """Newest first."""
     return list((await db.scalars(select(DevMail).order_by(DevMail.sent_at.desc(), DevMail.id))).all())
+
+
+async def list_dev_mails_to(db: AsyncSession, email_key: str) -> list[DevMail]:
+    """What was sent to an address, oldest first."""
+    sent = select(DevMail).where(func.lower(DevMail.recipient) == email_key)
+    return list((await db.scalars(sent.order_by(DevMail.sent_at, DevMail.id))).all())
+
+
+async def delete_dev_mails_to(db: AsyncSession, email_key: str) -> None:
+    """Forget what was sent to an address."""
+    await db.execute(delete(DevMail).where(func.lower(DevMail.recipient) == email_key))

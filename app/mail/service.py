@@ -26,6 +26,14 @@ SUBJECTS = {
     "password-changed": N_("Your password was changed"),
     "signed-out-for-safety": N_("You were signed out for your safety"),
     "login-stopped": N_("Too many failed sign-ins to your account"),
+    "leaving": N_("Your account will be erased"),
+    "welcome-back": N_("Your account stays"),
+    "verify-email": N_("Confirm your mail address"),
+    "address-taken": N_("You already have an account"),
+    "email-change": N_("Confirm your new mail address"),
+    "email-changed": N_("Your mail address was changed"),
+    "email-change-undone": N_("The change of your mail address was undone"),
+    "invitation": N_("You are invited"),
 }
 
 

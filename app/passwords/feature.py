@@ -2,13 +2,14 @@
 
 from datetime import timedelta
 
+from app.auth.sockets import START_RESET
 from app.core.crypto import derive_key
 from app.core.server import Server
 from app.jobs.sockets import HANDLERS, Handler
 from app.mail.service import MailKit
 from app.passwords.deps import ResetKit
 from app.passwords.routes import router
-from app.passwords.service import KIND, SendReset
+from app.passwords.service import KIND, SendReset, start_reset
 
 
 def install(server: Server) -> None:
@@ -22,4 +23,5 @@ def install(server: Server) -> None:
     )
     server.provide(kit)
     server.plug(HANDLERS, Handler(KIND, SendReset(server.database, kit, server.kit(MailKit))))
+    server.plug(START_RESET, start_reset)
     server.router.include_router(router)

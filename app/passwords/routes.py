@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Response
 
-from app.auth.cookies import set_device_cookie
+from app.auth.cookies import hand_over
 from app.auth.deps import Auth
 from app.auth.errors import PasswordRejected, PasswordWrong, TooManyTries
 from app.auth.schemas import LoginOut
@@ -10,7 +10,7 @@ from app.auth.sessions import Pair
 from app.core.caller import PUBLIC, SignedIn
 from app.core.client import ClientOf
 from app.core.deps import Db, Now, ServerOf, Transactions
-from app.core.errors import Overloaded, TokenInvalid, TooManyRequests, Unauthenticated
+from app.core.errors import CsrfRefused, Overloaded, TokenInvalid, TooManyRequests, Unauthenticated
 from app.core.limits import Limited
 from app.core.problems import JSON_BODY, refusals
 from app.core.wire import JSON_ONLY
@@ -58,7 +58,15 @@ async def reset_password(
     summary="Change my password",
     dependencies=[Limited("change_password")],
     responses=refusals(
-        PasswordWrong, Unauthenticated, TokenInvalid, *JSON_BODY, PasswordRejected, TooManyRequests, TooManyTries, Overloaded
+        PasswordWrong,
+        Unauthenticated,
+        TokenInvalid,
+        CsrfRefused,
+        *JSON_BODY,
+        PasswordRejected,
+        TooManyRequests,
+        TooManyTries,
+        Overloaded,
     ),
 )
 async def change_password(
@@ -72,6 +80,4 @@ async def change_password(
 ) -> Pair:
     """Set a new password by the current one. Every session before it ends; the answer is a new one."""
     pair = await service.change_password(database, kit, caller, body.current_password, body.new_password, now)
-    if pair.device is not None:
-        set_device_cookie(response, server, pair.device)
-    return pair
+    return hand_over(response, server, pair, now, by_cookie=body.transport == "cookie")

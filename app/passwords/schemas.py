@@ -1,5 +1,6 @@
 """Passwords over the wire."""
 
+from app.auth.schemas import Transport
 from app.core.wire import Body, Secret, Token
 from app.users.names import Email
 
@@ -22,6 +23,7 @@ class ChangePasswordIn(Body):
 
     current_password: Secret
     new_password: Secret
+    transport: Transport = "body"
 
 
 class AcceptedOut(Body):

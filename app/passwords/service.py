@@ -43,9 +43,18 @@ async def request_reset(db: AsyncSession, limits: RateLimits, kit: ResetKit, ema
     A fourth request in an hour for the same address is dropped, account or not.
     """
     if await limits.allows("forgot_password_account", keyed_digest(kit.lane_key, email.lower()).hex()):
-        payload = {"email": email, "ticket": str(random_id()), "address": client.address, "request": client.request_id}
-        payload["agent"] = client.user_agent
-        await jobs.enqueue(db, KIND, payload, now, delay=SPREAD * random_fraction())
+        await _enqueue(db, email, client, now)
+
+
+async def start_reset(db: AsyncSession, user: User, client: Client, now: datetime) -> None:
+    """Part of auth.START_RESET: a link that nobody asked for, so nobody's limit counts it."""
+    await _enqueue(db, user.email, client, now)
+
+
+async def _enqueue(db: AsyncSession, email: str, client: Client, now: datetime) -> None:
+    payload = {"email": email, "ticket": str(random_id()), "address": client.address, "request": client.request_id}
+    payload["agent"] = client.user_agent
+    await jobs.enqueue(db, KIND, payload, now, delay=SPREAD * random_fraction())
 
 
 class SendReset:
@@ -71,7 +80,7 @@ class SendReset:
     async def _issue(self, db: AsyncSession, work: Work) -> tuple[User, str] | None:
         found = await users.find_by_key(db, name_key(work.payload["email"]))
         user = await users.lock_user(db, found.id) if found else None
-        if user is None or not user.active or user.email_key != name_key(work.payload["email"]):
+        if user is None or not user.usable(work.now) or user.email_key != name_key(work.payload["email"]):
             return None
         ticket_id = uuid.UUID(work.payload["ticket"])
         is_first = await tickets.find(db, ticket_id) is None
@@ -97,12 +106,12 @@ async def reset_password(
     with kit.pool.place() as run:
         async with database.read() as db:
             ticket = await tickets.check(db, reset.key, token, PURPOSE, now)
-            user = await _owner(db, ticket)
+            user = await _owner(db, ticket, now)
         kit.check_new_password(new_password, "new_password", username=user.username, email=user.email)
         password_hash: str = await run(kit.passwords.hash, new_password)
     async with database.write() as db:
         locked = await users.lock_user(db, ticket.subject_id)
-        if locked is None or not locked.active:
+        if locked is None or not locked.usable(now):
             raise tickets.TicketInvalid
         await tickets.spend(db, ticket, locked.email_key, now)
         await _replace(db, kit, locked, password_hash, now, reason="password_reset")
@@ -110,9 +119,9 @@ async def reset_password(
         await audit.record(db, Fact.PASSWORD_RESET, client, now, subject=locked.id)
 
 
-async def _owner(db: AsyncSession, ticket: Ticket) -> User:
+async def _owner(db: AsyncSession, ticket: Ticket, now: datetime) -> User:
     user = await users.find_user(db, ticket.subject_id)
-    if user is None or not user.active or user.email_key != ticket.address:
+    if user is None or not user.usable(now) or user.email_key != ticket.address:
         raise tickets.TicketInvalid
     return user
 
@@ -151,7 +160,8 @@ async def change_password(
         await _replace(db, kit, user, password_hash, now, reason="password_changed")
         await auth.lift_stop(db, kit, user)
         await _record(db, Fact.PASSWORD_CHANGED, caller, now)
-        return await sessions.open_session(db, kit, user.account(), caller.client, now, amr="pwd", device=None)
+        browser = caller.cookie is not None
+        return await sessions.open_session(db, kit, user.account(), caller.client, now, amr="pwd", device=None, browser=browser)
 
 
 async def set_password(

@@ -1,5 +1,5 @@
-"""Privacy: everything held about oneself in one document, and leaving.
+"""Privacy: what people may change, read and remove of what is held about them.
 
-Owns: /auth/me/export, DELETE /auth/me, the erasure of who left. Needs: auth, users, and every feature's part of
+Owns: PATCH and DELETE /auth/me, /auth/me/export, the erasure of who left. Needs: auth, users, and every feature's part of
 core.PERSONAL_DATA.
 """

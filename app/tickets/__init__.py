@@ -1,4 +1,4 @@
-"""Tickets: single-use links and what makes them good. No secret is stored: a link is derived from its row's id.
+"""Tickets: single-use links and codes, and what makes them good. No secret is stored: both are derived from the row's id.
 
-Owns: table tickets. Needs: nothing but core. Features that mail links (passwords) call `service`.
+Owns: tables tickets and code_guesses. Needs: nothing but core. Features that mail links (passwords) call `service`.
 """

@@ -19,7 +19,10 @@ class Ticket(Base):
     """
 
     __tablename__ = "tickets"
-    __table_args__ = (Index("uq_tickets_open", "subject_id", "purpose", unique=True, sqlite_where=OPEN, postgresql_where=OPEN),)
+    __table_args__ = (
+        Index("uq_tickets_open", "subject_id", "purpose", unique=True, sqlite_where=OPEN, postgresql_where=OPEN),
+        Index("ix_tickets_open_address", "address", "purpose", sqlite_where=OPEN, postgresql_where=OPEN),  # for codes
+    )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     purpose: Mapped[str] = mapped_column(String(32))

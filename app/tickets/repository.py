@@ -1,14 +1,38 @@
-"""SQL of tickets. Spending is one statement."""
+"""SQL of tickets. Spending is one statement, and so is charging a guess."""
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import delete, insert, update
+from sqlalchemy import ColumnElement, bindparam, case, delete, insert, literal, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.tickets.models import Ticket
+from app.database import UtcDateTime, insert_into, run
+from app.tickets.models import CodeGuess, Ticket
 
 IS_OPEN = Ticket.spent_at.is_(None) & Ticket.voided_at.is_(None)
+MOST_COMPARED = 5
+
+
+def _newest_open() -> Any:
+    one = select(literal(1).label("one")).subquery()
+    newest = (
+        select(Ticket.id, Ticket.subject_id)
+        .where(
+            Ticket.address == bindparam("address"),
+            Ticket.purpose == bindparam("purpose"),
+            IS_OPEN,
+            Ticket.expires_at > bindparam("now", type_=UtcDateTime),
+        )
+        .order_by(Ticket.created_at.desc(), Ticket.id)
+        .limit(MOST_COMPARED)
+        .subquery()
+    )
+    return select(newest.c.id, newest.c.subject_id).select_from(one).outerjoin(newest, true())
+
+
+NEWEST_OPEN = _newest_open()
 
 
 async def find_ticket(db: AsyncSession, ticket_id: uuid.UUID) -> Ticket | None:
@@ -50,11 +74,72 @@ async def void_tickets(db: AsyncSession, subject_id: uuid.UUID, purpose: str | N
     await db.execute(void.where(Ticket.purpose == purpose) if purpose else void)
 
 
+async def list_open(db: AsyncSession, purpose: str, address: str, now: datetime) -> list[tuple[uuid.UUID, uuid.UUID]]:
+    """Id and subject of the newest open tickets of a purpose for an address.
+
+    By a query that has a row of plain columns where there is none, too: what is made of a row can be measured.
+    """
+    rows = await run(db, NEWEST_OPEN, {"purpose": purpose, "address": address, "now": now})
+    return [(ticket_id, subject_id) for ticket_id, subject_id in rows if ticket_id is not None]
+
+
+async def charge_guess(db: AsyncSession, key: bytes, most: int, now: datetime, forget_at: datetime) -> bool:
+    """Count one guess before it is looked at; False if there were `most` already. The count begins anew at `forget_at`."""
+    charge = insert_into(db, CodeGuess).values(key=key, guesses=1, forget_at=forget_at)
+    over = CodeGuess.forget_at <= now
+    charged = charge.on_conflict_do_update(
+        index_elements=[CodeGuess.key],
+        set_={
+            "guesses": case((over, 1), else_=CodeGuess.guesses + 1),
+            "forget_at": case((over, charge.excluded.forget_at), else_=CodeGuess.forget_at),
+        },
+        where=or_(over, CodeGuess.guesses < most),
+    ).returning(CodeGuess.key)
+    return await db.scalar(charged) is not None
+
+
+async def clear_guesses(db: AsyncSession, key: bytes) -> None:
+    """Begin to count anew."""
+    await db.execute(delete(CodeGuess).where(CodeGuess.key == key))
+
+
 async def void_all(db: AsyncSession, now: datetime) -> int:
     """Close every open ticket there is."""
     return len((await db.execute(update(Ticket).where(IS_OPEN).values(voided_at=now).returning(Ticket.id))).all())
 
 
-async def delete_old(db: AsyncSession, before: datetime) -> None:
-    """Forget tickets that ran out before."""
+async def delete_tickets(db: AsyncSession, subject_id: uuid.UUID) -> None:
+    """Forget every ticket of a subject, open or not."""
+    await db.execute(delete(Ticket).where(Ticket.subject_id == subject_id))
+
+
+async def delete_old(db: AsyncSession, now: datetime, before: datetime) -> None:
+    """Forget tickets that ran out before, and guesses that count no more."""
     await db.execute(delete(Ticket).where(Ticket.expires_at < before))
+    await db.execute(delete(CodeGuess).where(CodeGuess.forget_at <= now))
+
+
+def _about(subject_id: uuid.UUID, address: str) -> ColumnElement[bool]:
+    return (Ticket.subject_id == subject_id) | (Ticket.address == address)
+
+
+async def list_about(db: AsyncSession, subject_id: uuid.UUID, address: str) -> list[Ticket]:
+    """The tickets of a subject or for an address, oldest first."""
+    return list(
+        (await db.scalars(select(Ticket).where(_about(subject_id, address)).order_by(Ticket.created_at, Ticket.id))).all()
+    )
+
+
+async def delete_about(db: AsyncSession, subject_id: uuid.UUID, address: str) -> None:
+    """Forget the tickets of a subject and those for an address."""
+    await db.execute(delete(Ticket).where(_about(subject_id, address)))
+
+
+async def delete_of(db: AsyncSession, subject_ids: Sequence[uuid.UUID]) -> None:
+    """Forget the tickets of these subjects."""
+    await db.execute(delete(Ticket).where(Ticket.subject_id.in_(subject_ids)))
+
+
+async def delete_for(db: AsyncSession, address: str) -> None:
+    """Forget the tickets for an address."""
+    await db.execute(delete(Ticket).where(Ticket.address == address))

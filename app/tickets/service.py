@@ -5,12 +5,16 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.crypto import keyed_digest
 from app.core.errors import AppError
 from app.tickets import repository
 from app.tickets.models import Ticket
-from app.tickets.tokens import matches, read_id, write_token
+from app.tickets.repository import MOST_COMPARED
+from app.tickets.tokens import matches, matches_code, read_code, read_id, write_code, write_token
 
 KEPT_AFTER_EXPIRY = timedelta(days=7)
+MOST_GUESSES, GUESSES_KEPT = 5, timedelta(days=1)
+NOBODY = uuid.UUID(int=0)
 
 
 class TicketInvalid(AppError):
@@ -19,7 +23,14 @@ class TicketInvalid(AppError):
     code, status, title = "ticket_invalid", 400, "The link is not valid any more; ask for a new one"
 
 
+class CodeRefused(TicketInvalid):
+    """A wrong code, or one guess too many: the same answer as any ticket that is not good. The guess is kept."""
+
+    keeps = True
+
+
 find = repository.find_ticket
+code_of = write_code
 
 
 async def issue(
@@ -60,6 +71,31 @@ async def check(db: AsyncSession, key: bytes, token: str, purpose: str, now: dat
     return ticket
 
 
+async def find_by_code(db: AsyncSession, key: bytes, purpose: str, address: str, code: str, now: datetime) -> Ticket:
+    """The open ticket of a purpose and address (in its unique form) whose code this is. Spends nothing.
+
+    A guess is counted before it is looked at, by purpose and address as typed, whether anything was ever sent there: five in
+    24 hours, however many codes were mailed meanwhile. The sixth does the same work and gets the same answer as a wrong one,
+    the right code too (docs/adr/0011).
+
+    Raises:
+        CodeRefused: there is none; the transaction must be committed, and is where the error reaches `Database.write`.
+    """
+    guesses = keyed_digest(key, "guesses", purpose, address)
+    charged = await repository.charge_guess(db, guesses, MOST_GUESSES, now, now + GUESSES_KEPT)
+    rows = await repository.list_open(db, purpose, address, now)
+    nobodys = [(NOBODY, NOBODY)] * (MOST_COMPARED - len(rows))
+    typed, found = read_code(code), None
+    for ticket_id, subject_id in [*rows, *nobodys]:
+        ticket = Ticket(id=ticket_id, purpose=purpose, subject_id=subject_id, address=address)
+        if matches_code(key, ticket, typed) and ticket_id != NOBODY:
+            found = ticket
+    if found is None or not charged:
+        raise CodeRefused
+    await repository.clear_guesses(db, guesses)
+    return found
+
+
 async def spend(db: AsyncSession, ticket: Ticket, address: str, now: datetime) -> None:
     """Use a checked ticket up; `address` is the account's, read under its lock.
 
@@ -80,6 +116,11 @@ async def void_all(db: AsyncSession, now: datetime) -> int:
     return await repository.void_all(db, now)
 
 
+async def forget(db: AsyncSession, subject_id: uuid.UUID) -> None:
+    """Remove every ticket of a subject, as it is erased."""
+    await repository.delete_tickets(db, subject_id)
+
+
 async def tidy(db: AsyncSession, now: datetime) -> None:
     """Daily: forget what has long run out."""
-    await repository.delete_old(db, now - KEPT_AFTER_EXPIRY)
+    await repository.delete_old(db, now, now - KEPT_AFTER_EXPIRY)

@@ -2,14 +2,17 @@
 
 import uuid
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.permissions import Role
+from app.core.personal import Person
 from app.core.ports import Account
 from app.database import Base, ByteOrdered, UtcDateTime
+
+KEPT_AFTER_LEAVING = timedelta(days=7)  # within them a sign-in brings the account back
 
 
 class User(Base):
@@ -42,8 +45,12 @@ class User(Base):
 
     @property
     def active(self) -> bool:
-        """Whether the account may be used."""
+        """Whether the account may be used, as far as admins have a say."""
         return self.disabled_at is None
+
+    def usable(self, now: datetime) -> bool:
+        """Whether its owner may still do something with it: not disabled, and not left for good."""
+        return self.active and (self.leaving_at is None or self.leaving_at > now - KEPT_AFTER_LEAVING)
 
     @property
     def email_verified(self) -> bool:
@@ -63,6 +70,10 @@ class User(Base):
             self.locale,
         )
 
+    def person(self) -> Person:
+        """The account as the one whose data is exported or erased."""
+        return Person(self.id, self.username_key, self.email, self.email_key)
+
 
 class HashScheme(Base):
     """A password scheme that some stored hash uses, so that every login can cost what the dearest one costs."""
@@ -81,7 +92,8 @@ class Candidate:
     email: str | None
     password_hash: str | None
     epoch: int | None
-    disabled_at: datetime | None
+    closed_at: datetime | None  # since when it may not be used: disabled, or left for good
+    leaving_at: datetime | None
     scheme_list: str | None
 
     @property
@@ -92,4 +104,4 @@ class Candidate:
     @property
     def active(self) -> bool:
         """Whether there is such an account, and it may be used."""
-        return self.id is not None and self.disabled_at is None
+        return self.id is not None and self.closed_at is None

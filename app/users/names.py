@@ -1,6 +1,7 @@
-"""Usernames and addresses: what they may be, and the form in which they are unique."""
+"""Usernames, addresses, names that are shown: what they may be, and the form in which they are unique."""
 
-from typing import Annotated
+import unicodedata
+from typing import Annotated, Literal
 
 from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, Field
@@ -44,7 +45,30 @@ def name_key(identifier: str) -> str:
     return identifier.lower() if identifier.isascii() else identifier
 
 
+# What looks like nothing although it counts as a letter or symbol, so that a name of them would be an empty one.
+INVISIBLE = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+MAX_DISPLAY_NAME = 64
+
+
+def parse_display_name(value: str) -> str:
+    """The name in NFC, without spaces around it: printable (so without bidi controls), and something to be seen.
+
+    Raises:
+        PydanticCustomError: it is none.
+    """
+    name = unicodedata.normalize("NFC", plain_text(value)).strip()
+    if not name or INVISIBLE & set(name) or unicodedata.category(name[0]).startswith("M"):
+        raise PydanticCustomError("display_name_invalid", "This is not a name that can be shown")
+    if len(name) > MAX_DISPLAY_NAME:
+        raise PydanticCustomError("string_too_long", "At most 64 characters")
+    return name
+
+
 Username = Annotated[
     str, Field(min_length=3, max_length=32, pattern=r"^[A-Za-z0-9]+$", description="ASCII letters and digits", examples=["alice"])
 ]
+DisplayName = Annotated[
+    str, Field(min_length=1, max_length=MAX_DISPLAY_NAME, examples=["Alice Example"]), AfterValidator(parse_display_name)
+]
+Locale = Literal["en", "de", "fr", "es"]
 Email = Annotated[str, Field(max_length=MAX_EMAIL, examples=["alice@example.com"]), AfterValidator(parse_email)]

@@ -1,6 +1,7 @@
 """What can be done to accounts. Every change locks first, then reads the caller's session again, then acts."""
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,16 +11,21 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.audit import service as audit
 from app.audit.facts import Fact
 from app.core.caller import Caller, confirm
+from app.core.client import Client
 from app.core.crypto import new_id
+from app.core.errors import TokenInvalid
 from app.core.paging import read_cursor, write_cursor
 from app.core.permissions import Role
+from app.core.personal import PERSONAL_DATA
+from app.core.ports import Account
+from app.mail import service as mail
 from app.tickets import service as tickets
 from app.users import repository
 from app.users.errors import EmailTaken, LastAdmin, UsernameReserved, UsernameTaken, UserNotFound
-from app.users.models import User
+from app.users.models import KEPT_AFTER_LEAVING, User
 from app.users.names import RESERVED, name_key
 from app.users.repository import COUNTED, Filters
-from app.users.sockets import ACCESS_ENDED
+from app.users.sockets import ACCESS_ENDED, HOLDS
 
 get_schemes = repository.list_schemes
 find_by_key = repository.find_by_key
@@ -29,6 +35,7 @@ lock_user = repository.lock_user
 has_users = repository.has_users
 touch_unchanged = repository.touch_unchanged
 drop_scheme_unless = repository.drop_scheme_unless
+list_left_for_good = repository.list_left_for_good
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +48,33 @@ class Page:
     total_capped: bool
 
 
-async def check_free(db: AsyncSession, username: str, email: str) -> None:
-    """Refuse early what the constraints would refuse anyway, before a hash is spent on it.
+async def check_username_free(db: AsyncSession, username: str, now: datetime) -> None:
+    """Refuse early what would be refused anyway, before a hash is spent on it.
 
     Raises:
-        UsernameTaken, EmailTaken: at this moment.
+        UsernameTaken: somebody has the name at this moment, or it is kept for somebody.
     """
-    if await repository.has_username(db, name_key(username)):
+    key = name_key(username)
+    if await repository.has_username(db, key):
         raise UsernameTaken
-    if await repository.find_by_key(db, name_key(email)) is not None:
+    for holds in HOLDS.within(db):
+        if await holds.holds_username(db, key, now):
+            raise UsernameTaken
+
+
+async def check_email_free(db: AsyncSession, email: str, now: datetime, user_id: uuid.UUID | None = None) -> None:
+    """Refuse early an address that this account, or a new one, can't have.
+
+    Raises:
+        EmailTaken: somebody else has it at this moment, or it is kept for somebody.
+    """
+    key = name_key(email)
+    found = await repository.find_by_key(db, key)
+    if found is not None and found.id != user_id:
         raise EmailTaken
+    for holds in HOLDS.within(db):
+        if await holds.holds_email(db, key, user_id, now):
+            raise EmailTaken
 
 
 def check_reserved(username: str) -> None:
@@ -72,11 +96,13 @@ async def create_user(
     scheme: str,
     role: Role,
     now: datetime,
+    email_verified_at: datetime | None = None,
+    locale: str | None = None,
 ) -> User:
     """A new account, unless its name or address is taken.
 
     Raises:
-        UsernameTaken, EmailTaken: somebody has it, or was faster.
+        UsernameTaken, EmailTaken: somebody has it, or was faster; or it is kept for somebody.
     """
     values: dict[str, Any] = {
         "id": new_id(now),
@@ -89,10 +115,18 @@ async def create_user(
         "epoch": 0,
         "created_at": now,
         "password_changed_at": now,
+        "email_verified_at": email_verified_at,
+        "locale": locale,
     }
     user = await repository.add_user(db, values)
     if user is None:
         raise UsernameTaken if await repository.has_username(db, values["username_key"]) else EmailTaken
+    # Asked once more, behind the insert: it may have waited for the very change that gave the address up and keeps it.
+    for holds in HOLDS.within(db):
+        if await holds.holds_username(db, user.username_key, now):
+            raise UsernameTaken
+        if await holds.holds_email(db, user.email_key, user.id, now):
+            raise EmailTaken
     await repository.add_scheme(db, scheme)
     return user
 
@@ -108,6 +142,35 @@ async def set_password_hash(db: AsyncSession, user: User, password_hash: str, sc
     await repository.update_user(db, user.id, password_hash=password_hash, password_changed_at=now, epoch=user.epoch + 1)
     await repository.add_scheme(db, scheme)
     await tickets.void(db, user.id, now)
+
+
+async def note_verified(db: AsyncSession, user: User, now: datetime) -> bool:
+    """The person proved to read mail at the account's address; the row is locked. False if that was known."""
+    if user.email_verified:
+        return False
+    await repository.update_user(db, user.id, email_verified_at=now)
+    return True
+
+
+async def set_email(db: AsyncSession, user: User, email: str, now: datetime) -> None:
+    """Another address, which the person has proved; the row is locked. Links mailed before are void from here on.
+
+    Raises:
+        EmailTaken: somebody else has it, or was faster; or it is kept for somebody.
+    """
+    key = name_key(email)
+    values = {"email": email, "email_key": key, "email_verified_at": now, "epoch": user.epoch + 1}
+    if not await repository.set_unique(db, user.id, values):
+        raise EmailTaken
+    for holds in HOLDS.within(db):
+        if await holds.holds_email(db, key, user.id, now):
+            raise EmailTaken
+    await tickets.void(db, user.id, now)
+
+
+async def stay(db: AsyncSession, user: User) -> None:
+    """Somebody who was about to leave does not; the row is locked."""
+    await repository.update_user(db, user.id, leaving_at=None)
 
 
 async def get_user(db: AsyncSession, user_id: uuid.UUID) -> User:
@@ -196,17 +259,90 @@ async def set_active(db: AsyncSession, caller: Caller, user_id: uuid.UUID, now: 
 
 
 async def delete_user(db: AsyncSession, caller: Caller, user_id: uuid.UUID, now: datetime) -> None:
-    """Remove the account; its sessions end at once, their rows stay until no token of theirs can live.
+    """Erase the account; its sessions end at once, their rows stay, without the person, until no token of theirs can live.
 
     Raises:
         UserNotFound, LastAdmin: see there.
     """
     user, admins = await _hold(db, caller, user_id, now)
     _keep_an_admin(user, admins)
-    await tickets.void(db, user.id, now)
     await _end_access(db, user.id, "deleted", now)
+    await erase(db, user, now)
     await _record(db, Fact.USER_DELETED, caller, user, now)
-    await repository.delete_user(db, user.id)
+
+
+async def change_profile(db: AsyncSession, caller: Caller, wanted: Mapping[str, str | None], now: datetime) -> User:
+    """Change of one's own name, display name or locale what is named in `wanted`.
+
+    Raises:
+        UsernameReserved, UsernameTaken: see there.
+    """
+    user = await repository.lock_user(db, caller.me.id)
+    await confirm(db, caller, now)
+    if user is None:
+        raise TokenInvalid
+    changes = {name: value for name, value in wanted.items() if getattr(user, name) != value}
+    if not changes:
+        return user
+    data: dict[str, Any] = {"fields": sorted(changes)}
+    username = changes.get("username")
+    if username is not None:
+        await _check_new_name(db, user, username, now)
+        changes["username_key"] = name_key(username)
+        data |= {"username_before": user.username, "username_after": username}
+    if not await repository.set_unique(db, user.id, changes):
+        raise UsernameTaken
+    await _record(db, Fact.PROFILE_CHANGED, caller, user, now, **data)
+    return await get_user(db, user.id)
+
+
+async def _check_new_name(db: AsyncSession, user: User, username: str, now: datetime) -> None:
+    if name_key(username) == user.username_key:
+        return
+    check_reserved(username)
+    await check_username_free(db, username, now)
+
+
+async def leave(db: AsyncSession, caller: Caller, now: datetime) -> datetime:
+    """Give up one's own account: sessions end at once, and it is erased later, at the moment returned.
+
+    Raises:
+        LastAdmin: see there.
+    """
+    user, admins = await _hold(db, caller, caller.me.id, now)
+    _keep_an_admin(user, admins)
+    await tickets.void(db, user.id, now)
+    await _end_access(db, user.id, "left", now)
+    await repository.update_user(db, user.id, leaving_at=now, epoch=user.epoch + 1)
+    await _record(db, Fact.LEAVING_STARTED, caller, user, now)
+    erased_at = now + KEPT_AFTER_LEAVING
+    await mail.enqueue(db, "leaving", user.email, now, username=user.username, at=f"{erased_at:%Y-%m-%d %H:%M} UTC")
+    return erased_at
+
+
+async def come_back(db: AsyncSession, account: Account, client: Client, now: datetime) -> None:
+    """Take the leaving of who signs in back, once; the row is held and was found usable."""
+    if await repository.clear_leaving(db, account.id):
+        await audit.record(db, Fact.LEAVING_CANCELLED, client, now, actor=account.id, subject=account.id)
+        await mail.enqueue(db, "welcome-back", account.email, now, username=account.username, at=f"{now:%Y-%m-%d %H:%M} UTC")
+
+
+async def erase_who_left(db: AsyncSession, user_id: uuid.UUID, client: Client, now: datetime) -> bool:
+    """Erase an account whose owner left and did not come back in time; False where there is nothing (more) to do."""
+    user = await repository.lock_user(db, user_id)
+    if user is None or user.leaving_at is None or user.leaving_at > now - KEPT_AFTER_LEAVING:
+        return False
+    await _end_access(db, user.id, "erased", now)
+    await erase(db, user, now)
+    await audit.record(db, Fact.USER_ERASED, client, now, subject=user.id)
+    return True
+
+
+async def erase(db: AsyncSession, user: User, now: datetime) -> None:
+    """Remove the account and what names its owner, wherever it is; the row is held. Records written before keep no data."""
+    person = user.person()
+    for part in PERSONAL_DATA.within(db):
+        await part.erase(db, person, now)
 
 
 async def _hold(db: AsyncSession, caller: Caller, user_id: uuid.UUID, now: datetime) -> tuple[User, set[uuid.UUID]]:
@@ -215,7 +351,7 @@ async def _hold(db: AsyncSession, caller: Caller, user_id: uuid.UUID, now: datet
     await confirm(db, caller, now)
     if user_id not in held:
         raise UserNotFound
-    return held[user_id], {user.id for user in held.values() if user.role == Role.ADMIN and user.active}
+    return held[user_id], {user.id for user in held.values() if user.role == Role.ADMIN and user.active and not user.leaving_at}
 
 
 def _keep_an_admin(user: User, admins: set[uuid.UUID]) -> None:

@@ -1,4 +1,4 @@
-"""Where higher packages hear that an account's access has ended."""
+"""Where higher packages hear that an account's access has ended, and where they keep names and addresses for somebody."""
 
 import uuid
 from datetime import datetime
@@ -12,9 +12,24 @@ from app.core.sockets import Socket
 class AccessEnded(Protocol):
     """Ends what the account has open, in the same transaction; the account's row is locked."""
 
-    async def __call__(self, db: AsyncSession, user_id: uuid.UUID, reason: str, now: datetime) -> None:
+    async def __call__(self, db: AsyncSession, user_id: uuid.UUID, reason: str, now: datetime, /) -> None:
         """`reason` is what sessions record."""
         ...
 
 
 ACCESS_ENDED: Socket[AccessEnded] = Socket("users.ACCESS_ENDED")
+
+
+class Holds(Protocol):
+    """Keeps usernames and addresses from others for a while, although no account has them."""
+
+    async def holds_username(self, db: AsyncSession, key: str, now: datetime) -> bool:
+        """Whether a new account may not have this name."""
+        ...
+
+    async def holds_email(self, db: AsyncSession, key: str, user_id: uuid.UUID | None, now: datetime) -> bool:
+        """Whether this account, or a new one, may not have this address."""
+        ...
+
+
+HOLDS: Socket[Holds] = Socket("users.HOLDS")

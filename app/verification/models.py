@@ -32,14 +32,20 @@ class PendingRegistration(Base):
 
 
 class EmailChange(Base):
-    """A change of an account's address: asked for, confirmed at the new one, perhaps undone from the old one."""
+    """A change of an account's address: asked for, confirmed at the new one, perhaps undone from the old one.
+
+    `epoch` is the account's when it was asked for: a later change of password, role or status makes the link worthless. Once
+    confirmed, the old address is kept from everybody else until `forget_at`, so that it can be given back.
+    """
 
     __tablename__ = "email_changes"
     __table_args__ = (Index(None, "user_id", "requested_at"),)
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     user_id: Mapped[uuid.UUID]
+    epoch: Mapped[int]
     old_email: Mapped[str] = mapped_column(String(320))
+    old_email_key: Mapped[str] = mapped_column(ByteOrdered(320), index=True)
     new_email: Mapped[str] = mapped_column(String(320))
     requested_at: Mapped[datetime] = mapped_column(UtcDateTime)
     confirmed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -12,6 +12,8 @@ revision = "0002"
 down_revision = "0001"
 branch_labels = None
 depends_on = None
+ABOUT_ANOTHER = sa.text("(subject_id IS NULL OR subject_id <> actor_id)")
+TICKET_OPEN = sa.text("spent_at IS NULL AND voided_at IS NULL")
 INVITATION_OPEN = sa.text("accepted_at IS NULL AND withdrawn_at IS NULL")
 
 
@@ -27,7 +29,19 @@ def upgrade() -> None:
     with op.batch_alter_table("sessions") as sessions:
         sessions.alter_column("authenticated_at", existing_type=UtcDateTime(), nullable=False)
 
+    op.create_index(
+        "ix_audit_events_about_another",
+        "audit_events",
+        ["actor_id", "id"],
+        unique=False,
+        sqlite_where=ABOUT_ANOTHER,
+        postgresql_where=ABOUT_ANOTHER,
+    )
+
     op.execute("ALTER TABLE tickets RENAME COLUMN user_id TO subject_id")
+    op.create_index(
+        "ix_tickets_open_address", "tickets", ["address", "purpose"], sqlite_where=TICKET_OPEN, postgresql_where=TICKET_OPEN
+    )
     op.create_table(
         "code_guesses",
         sa.Column("key", sa.LargeBinary(length=32), nullable=False),
@@ -61,7 +75,9 @@ def upgrade() -> None:
         "email_changes",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("user_id", sa.Uuid(), nullable=False),
+        sa.Column("epoch", sa.Integer(), nullable=False),
         sa.Column("old_email", sa.String(length=320), nullable=False),
+        sa.Column("old_email_key", ByteOrdered(length=320), nullable=False),
         sa.Column("new_email", sa.String(length=320), nullable=False),
         sa.Column("requested_at", UtcDateTime(), nullable=False),
         sa.Column("confirmed_at", UtcDateTime(), nullable=True),
@@ -70,6 +86,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_email_changes")),
     )
     op.create_index(op.f("ix_email_changes_user_id_requested_at"), "email_changes", ["user_id", "requested_at"], unique=False)
+    op.create_index(op.f("ix_email_changes_old_email_key"), "email_changes", ["old_email_key"], unique=False)
     op.create_index(op.f("ix_email_changes_forget_at"), "email_changes", ["forget_at"], unique=False)
 
     op.create_table(
@@ -102,7 +119,9 @@ def downgrade() -> None:
     op.drop_table("email_changes")
     op.drop_table("pending_registrations")
     op.drop_table("code_guesses")
+    op.drop_index("ix_tickets_open_address", table_name="tickets")
     op.execute("ALTER TABLE tickets RENAME COLUMN subject_id TO user_id")
+    op.drop_index("ix_audit_events_about_another", table_name="audit_events")
     op.drop_column("sessions", "authenticated_at")
     op.drop_column("sessions", "cookie_digest")
     op.drop_index(op.f("ix_users_leaving_at"), table_name="users")

@@ -9,7 +9,19 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import RouteContext, iter_route_contexts
 from httpx2 import AsyncClient
 
-from app.core.caller import ACCESS_RULES, PUBLIC, SignedIn, admin, public, signed_in
+from app.core.caller import (
+    ACCESS_RULES,
+    PUBLIC,
+    SignedIn,
+    admin,
+    fresh,
+    fresh_page,
+    maybe_caller,
+    page_caller,
+    presented,
+    public,
+    signed_in,
+)
 from tests.edge.test_slashes import fill
 from tests.hostile.surface import JSON, operations
 from tests.support import api
@@ -23,7 +35,7 @@ def rules_of(context: RouteContext) -> set[object]:
     def walk(dependant: Dependant) -> Iterator[object]:
         if dependant.call in ACCESS_RULES:
             yield dependant.call
-        if dependant.call is not admin:  # which stands on signed_in
+        if dependant.call not in {admin, fresh, fresh_page}:  # which stand on signed_in and page_caller
             for below in dependant.dependencies:
                 yield from walk(below)
 
@@ -80,7 +92,13 @@ async def test_what_a_route_says_is_what_it_does(app: FastAPI, client: AsyncClie
     for context in iter_route_contexts(app.routes):
         rules = rules_of(context)
         for method in context.methods or ():
-            if rules not in ({signed_in}, {admin}) or context.path in {"/auth/logout-all", "/auth/change-password"}:
+            if rules in ({page_caller}, {fresh_page}):
+                sent = await client.request(method, str(context.path), headers=boss.headers)  # a page takes no bearer token
+                assert (sent.status_code, sent.headers["location"].partition("?")[0]) == (303, "/account/sign-in"), context.path
+            if rules not in ({signed_in}, {presented}, {fresh}, {admin}) or context.path in {
+                "/auth/logout-all",
+                "/auth/change-password",
+            }:
                 continue
             url = fill(str(context.path), user_id=user.id, session_id=user.id)
             body = json.dumps(bodies.get((method, str(context.path)), {}))
@@ -101,7 +119,7 @@ async def test_what_a_route_says_is_what_it_does(app: FastAPI, client: AsyncClie
 
 
 async def test_only_what_must_be_is_open_to_all(app: FastAPI) -> None:
-    listed = {context.path for context in iter_route_contexts(app.routes) if rules_of(context) == {public}}
+    listed = {context.path for context in iter_route_contexts(app.routes) if rules_of(context) in ({public}, {maybe_caller})}
     assert listed == {
         "/",
         "/account/reset-password",

@@ -8,7 +8,7 @@ from tests.auth.holding import TickingClock
 from tests.support import api
 from tests.support.clock import TravellingClock
 
-FIELDS = {"id", "username", "email", "role", "email_verified", "created_at"}
+FIELDS = {"id", "username", "email", "role", "email_verified", "created_at", "display_name", "locale"}
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ async def test_it_ends_after_fifteen_minutes(client: AsyncClient, clock: Travell
     assert (await client.get("/auth/me", headers=user.headers)).status_code == 401
 
 
-async def test_it_only_answers_get(client: AsyncClient) -> None:
+async def test_it_knows_no_other_method(client: AsyncClient) -> None:
     user = await api.new_user(client)
-    for method in ("POST", "PUT", "PATCH", "DELETE", "TRACE"):
+    for method in ("POST", "PUT", "TRACE"):
         assert (await client.request(method, "/auth/me", headers=user.headers)).status_code == 405, method

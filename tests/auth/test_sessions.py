@@ -11,7 +11,7 @@ from httpx2 import AsyncClient
 from sqlalchemy import func, select
 
 from app.audit.models import AuditEvent
-from app.auth.credentials import BearerCredentials
+from app.auth.credentials import SessionCredentials
 from app.auth.models import Session
 from app.core.caller import CREDENTIALS
 from app.core.ports import LiveSession
@@ -75,7 +75,7 @@ async def test_last_used_is_kept_to_five_minutes(
     sid = sid_of(user.tokens)
     opened = (await session_row(server, sid)).used_at
     credentials = CREDENTIALS.one(server.parts)
-    assert isinstance(credentials, BearerCredentials)
+    assert isinstance(credentials, SessionCredentials)
 
     async def used_after(seconds: float) -> datetime:
         clock.advance(seconds=seconds)
@@ -153,6 +153,7 @@ async def test_anonymous_callers_see_no_sessions(client: AsyncClient) -> None:
 
 WRITES: list[tuple[str, str, dict[str, Any] | None]] = [
     ("POST", "/auth/logout-all", None),
+    ("POST", "/auth/reauthenticate", {"password": api.PASSWORD}),
     ("DELETE", "/auth/sessions/{second}", None),
     ("POST", "/auth/change-password", {"current_password": api.PASSWORD, "new_password": "quite another 1!"}),
     ("PUT", "/users/{user}/role", {"role": "admin"}),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.config import FILE_TWINS, Settings, SettingsError, load_settings
+from app.config import FILE_TWINS, MAILED_PAGES, Settings, SettingsError, load_settings
 
 CANARY = "canary7f3a"
 GOOD = {
@@ -109,6 +109,27 @@ BAD = [
     ("REFRESH_TOKEN_EXPIRE_DAYS", "0"),
     ("REFRESH_TOKEN_EXPIRE_DAYS", "401"),
     ("PASSWORD_RESET_EXPIRE_MINUTES", "0"),
+    ("REGISTRATION", CANARY),
+    ("EMAIL_VERIFICATION", CANARY),
+    ("EMAIL_VERIFICATION_EXPIRE_HOURS", "0"),
+    ("EMAIL_CHANGE_EXPIRE_HOURS", "169"),
+    ("INVITATION_EXPIRE_DAYS", "91"),
+    ("MAGIC_LINK", CANARY),
+    ("MAGIC_LINK_EXPIRE_MINUTES", "61"),
+    *[(name, f"http://{CANARY}.example.com/page") for name in MAILED_PAGES],
+    ("NEXT_ORIGINS", "*"),
+    ("NEXT_ORIGINS", f"https://{CANARY}.example.com/path"),
+    ("PRODUCT_NAME", f"{CANARY}\nX"),
+    ("PRODUCT_NAME", CANARY * 20),
+    ("BRAND_COLOR", CANARY),
+    ("BRAND_COLOR", "red"),
+    ("HOME_URL", f"javascript:{CANARY}"),
+    ("TERMS_URL", f"javascript:{CANARY}"),
+    ("PRIVACY_URL", f"//{CANARY}"),
+    ("SUPPORT_URL", f"javascript:{CANARY}"),
+    ("SUPPORT_URL", f"mailto:{CANARY}"),
+    ("SUPPORT_URL", f"mailto:{CANARY}@example.com\nBcc: x@example.com"),
+    ("DEFAULT_LOCALE", CANARY),
     ("PASSWORD_POLICY", CANARY),
     ("PASSWORD_HASH", CANARY),
     ("BCRYPT_ROUNDS", "3"),
@@ -135,7 +156,16 @@ def test_a_bad_value_is_refused_by_name_and_not_shown(name: str, value: str) -> 
 
 
 def test_every_setting_has_a_refusal_of_its_own_or_takes_any_text() -> None:
-    free = {"REDIS_HOST", "REDIS_PASSWORD", "SMTP_HOST", "SMTP_USER", "SMTP_PASSWORD", "RATE_LIMIT_ENABLED"}
+    free = {
+        "BRAND_LOGO",
+        "GEOIP_FILE",
+        "REDIS_HOST",
+        "REDIS_PASSWORD",
+        "SMTP_HOST",
+        "SMTP_USER",
+        "SMTP_PASSWORD",
+        "RATE_LIMIT_ENABLED",
+    }
     assert {name for name, _ in BAD} | free == set(Settings.model_fields)
 
 

@@ -70,7 +70,7 @@ async def test_a_preflight_of_a_listed_origin_names_what_is_allowed(client: Asyn
         answer = await client.options("/users/x/role", headers=headers)
         assert answer.status_code == 200
         assert answer.headers[ALLOW] == origin
-        assert {"GET", "POST", "PUT", "DELETE"} == set(answer.headers["access-control-allow-methods"].split(", "))
+        assert {"GET", "POST", "PUT", "PATCH", "DELETE"} == set(answer.headers["access-control-allow-methods"].split(", "))
         assert "authorization" in answer.headers["access-control-allow-headers"].lower()
         refused = await client.options("/users/x/role", headers=headers | {"access-control-request-method": "TRACE"})
         assert refused.status_code == 400

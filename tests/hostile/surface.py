@@ -29,6 +29,9 @@ def good_value(field: str) -> Any:
         "token": f"token-{CANARY}",
         "role": "user",
         "active": True,
+        "display_name": f"Name {CANARY}",
+        "locale": "de",
+        "transport": "body",
     }
     return values[field]
 

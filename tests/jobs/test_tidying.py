@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from uuid import uuid4
 
+import pytest
 from httpx2 import AsyncClient
 from sqlalchemy import delete, update
 
@@ -14,6 +15,8 @@ from app.models import HashScheme, User
 from tests.mail.postman import Postman, rows_of
 from tests.support import api
 from tests.support.clock import TravellingClock
+
+pytestmark = pytest.mark.usefixtures("no_welcome_mail")
 
 
 async def tidy(server: Server, now: datetime) -> None:

@@ -19,6 +19,8 @@ from tests.support.apps import client_of, running
 from tests.support.clock import TravellingClock
 from tests.support.smtp import Mode, SmtpServer, text_of
 
+pytestmark = pytest.mark.usefixtures("no_welcome_mail")
+
 
 @pytest.mark.promise("P4")
 @pytest.mark.parametrize("trouble", ["down", "reject", "tempfail", "slow", "half_open", "drop"])

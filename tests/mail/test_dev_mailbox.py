@@ -20,6 +20,8 @@ from tests.support.apps import client_of, running
 from tests.support.clock import TravellingClock
 from tests.support.smtp import SmtpServer
 
+pytestmark = pytest.mark.usefixtures("no_welcome_mail")
+
 PAGES = ("/dev/mailbox", "/dev/mailbox.json", "/dev/mailbox/", "/dev/mailbox.json/")
 NO_SMTP = {"SMTP_HOST": "", "SMTP_PORT": "", "SMTP_TLS": ""}
 

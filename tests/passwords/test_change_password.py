@@ -14,6 +14,8 @@ from tests.support.apps import client_of
 from tests.support.clock import TravellingClock
 from tests.support.smtp import SmtpServer, text_of
 
+pytestmark = pytest.mark.usefixtures("no_welcome_mail")
+
 WRONG = "not the password 0!"
 
 

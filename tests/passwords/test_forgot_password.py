@@ -20,6 +20,8 @@ from tests.support import api
 from tests.support.clock import TravellingClock
 from tests.support.smtp import SmtpServer, links_in, text_of
 
+pytestmark = pytest.mark.usefixtures("no_welcome_mail")
+
 EVIL = "evil.example"
 
 

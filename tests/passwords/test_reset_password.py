@@ -26,6 +26,8 @@ from tests.support.apps import client_of, running
 from tests.support.clock import TravellingClock
 from tests.support.smtp import SmtpServer, text_of
 
+pytestmark = pytest.mark.usefixtures("no_welcome_mail")
+
 
 def is_refused(answer: Response) -> bool:
     return (answer.status_code, answer.json()["code"]) == (400, "ticket_invalid")

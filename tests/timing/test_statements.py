@@ -36,7 +36,9 @@ pytestmark = [
     pytest.mark.promise("P8"),
     pytest.mark.env(RATE_LIMIT_ENABLED="true", RATE_LIMIT_LOGIN="9999/minute", RATE_LIMIT_FORGOT_PASSWORD="9999/minute"),
 ]
-KNOWN = ("active", "disabled", "stopped")
+KNOWN = ("active", "disabled", "stopped", "leaving", "left for good")
+LEFT = {"leaving": timedelta(days=6), "left for good": timedelta(days=7, seconds=1)}
+WELCOME = {"active", "leaving"}  # to whoever knows the password
 NOT_OF_THE_ANSWER = {"x-request-id", "date"}
 
 
@@ -82,6 +84,8 @@ async def account(client: AsyncClient, server: Server, state: str) -> str:
         row = (await db.scalars(select(User).where(User.username == user["username"]))).one()
         if state == "disabled":
             row.disabled_at = datetime.now(UTC)
+        if state in LEFT:
+            row.leaving_at = datetime.now(UTC) - LEFT[state]
         if state == "stopped":
             await add_failures(server, db, auth.account_lane_of(server.kit(AuthKit), row.id), STOP_AT)
     return str(user["email"])
@@ -123,14 +127,16 @@ async def test_a_login_asks_the_database_the_same_for_everybody(
     state: str, typed: str, client: AsyncClient, server: Server, asked: list[str]
 ) -> None:
     right = typed == "the right password"
-    if right and state == "active":
+    if right and state in WELCOME:
         typed = "a wrong password"  # the right one is no refusal
     more = {"device": "A" * 43} if "device" in typed else {}
     seen, answers = [], []
     for each in ("unknown", state):
         address = await account(client, server, each)
         asked.clear()
-        answers.append(words(await login(client, address, password=PASSWORD if right and state != "active" else WRONG, **more)))
+        answers.append(
+            words(await login(client, address, password=PASSWORD if right and state not in WELCOME else WRONG, **more))
+        )
         seen.append(list(asked))
     assert answers[0] == answers[1]
     assert answers[0][0] == 401

@@ -77,6 +77,8 @@ async def account(client: AsyncClient, server: Server, password_hash: str, state
         changes: dict[str, Any] = {"password_hash": password_hash}
         if state == "disabled":
             changes["disabled_at"] = datetime.now(UTC)
+        if state == "left for good":
+            changes["leaving_at"] = datetime.now(UTC) - timedelta(days=8)
         user_id = await db.scalar(update(User).where(User.username == name).values(**changes).returning(User.id))
         assert user_id is not None
         if state == "stopped":
@@ -103,7 +105,7 @@ async def refused(client: AsyncClient, name: str, password: str) -> None:
     assert answer.status_code == 401, answer.text
 
 
-@pytest.mark.parametrize("state", ["active", "disabled", "stopped"])
+@pytest.mark.parametrize("state", ["active", "disabled", "stopped", "left for good"])
 async def test_every_refusal_costs_the_same(
     state: str, client: AsyncClient, server: Server, mixed: dict[str, str], work_done: Work
 ) -> None:

@@ -30,7 +30,7 @@ async def put(client: AsyncClient, admin: api.User, user_id: object, what: str, 
 async def test_an_admin_reads_one_account(client: AsyncClient, admin: api.User) -> None:
     account = await api.register(client)
     answer = await client.get(f"/users/{account['id']}", headers=admin.headers)
-    assert answer.json() == {**account, "active": True, "last_login_at": None}
+    assert answer.json() == {**account, "active": True, "last_login_at": None, "leaving_at": None}
     assert answer.headers["cache-control"] == "no-store"
     await api.login(client, account["username"])
     assert (await client.get(f"/users/{account['id']}", headers=admin.headers)).json()["last_login_at"] is not None

@@ -16,7 +16,19 @@ from tests.support import api
 from tests.users.seeds import LONG_AGO, seed, seed_row
 
 SORTS = ["created_at", "username", "email", "-created_at", "-username", "-email"]
-FIELDS = {"id", "username", "email", "role", "email_verified", "created_at", "active", "last_login_at"}
+FIELDS = {
+    "id",
+    "username",
+    "email",
+    "role",
+    "email_verified",
+    "created_at",
+    "display_name",
+    "locale",
+    "active",
+    "last_login_at",
+    "leaving_at",
+}
 
 
 class Listing:
@@ -53,7 +65,7 @@ async def test_an_admin_sees_every_account_without_its_secrets(listing: Listing,
     assert (page["total"], page["total_capped"], page["next_cursor"]) == (2, False, None)
     admin, user = page["items"]
     assert admin.keys() == user.keys() == FIELDS
-    assert user == {**account, "active": True, "last_login_at": None}
+    assert user == {**account, "active": True, "last_login_at": None, "leaving_at": None}
     assert (admin["role"], admin["active"]) == ("admin", True)
     assert admin["last_login_at"] is not None
 

@@ -4,18 +4,18 @@ from typing import Any
 
 import structlog
 
-from app.auth import service
+from app.auth import registration
 from tests.faults.launching import launch, put
 
-register = service.register
+register = registration.register
 
 
-async def _register(database: Any, kit: Any, username: str, email: str, *more: Any) -> Any:
+async def _register(database: Any, kit: Any, username: str, email: str, *more: Any, **named: Any) -> Any:
     structlog.get_logger().warning("registering", email=email)
-    return await register(database, kit, username, email, *more)
+    return await register(database, kit, username, email, *more, **named)
 
 
-put(service, "register", _register)
+put(registration, "register", _register)
 
 if __name__ == "__main__":
     launch()

@@ -1,0 +1,66 @@
+"""Our cookies: their names, and how they are read, set and taken away. All are HttpOnly and sent to this host alone."""
+
+import secrets
+import uuid
+from dataclasses import dataclass
+
+from starlette.requests import cookie_parser
+from starlette.responses import Response
+from starlette.types import Scope
+
+from app.core.crypto import b64decode, b64encode
+
+SESSION, REFRESH, DEVICE, FORM, MAGIC = "", "-refresh", "-device", "-form", "-magic"
+ID_BYTES, SECRET_BYTES = 16, 32
+STRICT = frozenset({DEVICE})  # all others must come along with a link from a mail (SameSite=Lax)
+
+
+@dataclass(frozen=True, slots=True)
+class Cookies:
+    """How cookies are written on this server. Over TLS `__Host-` binds them to this very host: no neighbour can set one."""
+
+    https: bool
+
+    def name(self, kind: str) -> str:
+        """The cookie's whole name."""
+        return f"{'__Host-' if self.https else ''}authkeep{kind}"
+
+    def read(self, scope: Scope, kind: str) -> str | None:
+        """What the browser sent; None for nothing, and for an empty one."""
+        name = self.name(kind)
+        marked = name.encode()
+        for key, value in scope["headers"]:
+            if key == b"cookie" and marked in value:
+                found: str | None = cookie_parser(value.decode("latin-1")).get(name)
+                if found:
+                    return found
+        return None
+
+    def put(self, response: Response, kind: str, value: str, seconds: int | None) -> None:
+        """Let the browser keep it for so long; None: until it is closed."""
+        response.set_cookie(
+            self.name(kind),
+            value,
+            max_age=seconds,
+            path="/",
+            secure=self.https,
+            httponly=True,
+            samesite="strict" if kind in STRICT else "lax",
+        )
+
+    def drop(self, response: Response, kind: str) -> None:
+        """Take it away."""
+        response.delete_cookie(
+            self.name(kind), path="/", secure=self.https, httponly=True, samesite="strict" if kind in STRICT else "lax"
+        )
+
+
+def new_session_cookie(session_id: uuid.UUID) -> str:
+    """A new value for a session's cookie: which session it is, and a secret of 256 random bits."""
+    return b64encode(session_id.bytes + secrets.token_bytes(SECRET_BYTES))
+
+
+def session_id_in(cookie: str | None) -> uuid.UUID | None:
+    """The session a cookie claims to be for; says nothing about whether it is true."""
+    raw = b64decode(cookie) if cookie and cookie.isascii() else None
+    return uuid.UUID(bytes=raw[:ID_BYTES]) if raw is not None and len(raw) == ID_BYTES + SECRET_BYTES else None
