@@ -33,6 +33,6 @@ async def forget_address(db: AsyncSession, email_key: str) -> None:
 
 
 async def forget_subjects(db: AsyncSession, subject_ids: Sequence[uuid.UUID]) -> None:
-    """Drop what is to be done about rows that are going: `subject` or `change` in a payload."""
+    """Drop what is to be done about rows that are going: `subject`, `change` or `invitation` in a payload."""
     for start in range(0, len(subject_ids), MANY):
         await repository.delete_of(db, [str(each) for each in subject_ids[start : start + MANY]])

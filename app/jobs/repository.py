@@ -117,4 +117,4 @@ async def delete_about(db: AsyncSession, user_id: uuid.UUID | None, email_key: s
 
 async def delete_of(db: AsyncSession, ids: Sequence[str]) -> None:
     """Forget jobs about rows of these ids."""
-    await db.execute(delete(Job).where(or_(*(_said(name).in_(ids) for name in ("subject", "change")))))
+    await db.execute(delete(Job).where(or_(*(_said(name).in_(ids) for name in ("subject", "change", "invitation")))))

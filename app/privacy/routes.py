@@ -1,10 +1,11 @@
 """/auth/me: changing one's profile, taking one's data along, leaving."""
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
-from app.core.caller import SignedIn
+from app.auth.cookies import drop_cookies
+from app.core.caller import Fresh, SignedIn
 from app.core.deps import Db, Now, Transactions
-from app.core.errors import TokenInvalid, TooManyRequests, Unauthenticated
+from app.core.errors import CsrfRefused, ProofTooOld, TokenInvalid, TooManyRequests, Unauthenticated
 from app.core.limits import Limited
 from app.core.problems import JSON_BODY, refusals
 from app.core.wire import JSON_ONLY
@@ -23,7 +24,7 @@ FILE = "personal-data.json"
     "",
     response_model=UserOut,
     summary="Change my profile",
-    responses=refusals(Unauthenticated, TokenInvalid, UsernameTaken, *JSON_BODY),
+    responses=refusals(Unauthenticated, TokenInvalid, CsrfRefused, UsernameTaken, *JSON_BODY),
 )
 async def change_profile(body: ProfileIn, caller: SignedIn, db: Db, now: Now) -> User:
     """Change username, display name or language. What is not named stays; null clears the latter two."""
@@ -35,9 +36,9 @@ async def change_profile(body: ProfileIn, caller: SignedIn, db: Db, now: Now) ->
     response_model=ExportOut,
     summary="Everything about me",
     dependencies=[Limited("export")],
-    responses=refusals(Unauthenticated, TokenInvalid, TooManyRequests),
+    responses=refusals(Unauthenticated, TokenInvalid, ProofTooOld, CsrfRefused, TooManyRequests),
 )
-async def export_me(caller: SignedIn, database: Transactions, now: Now) -> Response:
+async def export_me(caller: Fresh, database: Transactions, now: Now) -> Response:
     """One document with all that is held about the caller, the audit log included; no secret, and nothing about other people."""
     document = ExportOut(exported_at=now, data=await service.export(database, caller, now))
     headers = {"Content-Disposition": f'attachment; filename="{FILE}"'}
@@ -48,8 +49,10 @@ async def export_me(caller: SignedIn, database: Transactions, now: Now) -> Respo
     "",
     status_code=202,
     summary="Leave",
-    responses=refusals(Unauthenticated, TokenInvalid, LastAdmin),
+    responses=refusals(Unauthenticated, TokenInvalid, ProofTooOld, CsrfRefused, LastAdmin),
 )
-async def leave(caller: SignedIn, db: Db, now: Now) -> LeavingOut:
+async def leave(request: Request, response: Response, caller: Fresh, db: Db, now: Now) -> LeavingOut:
     """Give the account up. Every session ends at once; signing in within seven days brings it back, later it is erased."""
-    return LeavingOut(erased_at=await service.leave(db, caller, now))
+    erased_at = await service.leave(db, caller, now)
+    drop_cookies(request, response)
+    return LeavingOut(erased_at=erased_at)

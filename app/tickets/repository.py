@@ -108,11 +108,6 @@ async def void_all(db: AsyncSession, now: datetime) -> int:
     return len((await db.execute(update(Ticket).where(IS_OPEN).values(voided_at=now).returning(Ticket.id))).all())
 
 
-async def delete_tickets(db: AsyncSession, subject_id: uuid.UUID) -> None:
-    """Forget every ticket of a subject, open or not."""
-    await db.execute(delete(Ticket).where(Ticket.subject_id == subject_id))
-
-
 async def delete_old(db: AsyncSession, now: datetime, before: datetime) -> None:
     """Forget tickets that ran out before, and guesses that count no more."""
     await db.execute(delete(Ticket).where(Ticket.expires_at < before))
