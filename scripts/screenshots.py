@@ -36,7 +36,12 @@ COLOURS = {
     "light": {"ground": "#fff", "ink": "#333", "line": "#ccc"},
     "dark": {"ground": "#000", "ink": "#ccc", "line": "#444"},
 }
-BRAND = {"PRODUCT_NAME": "Harbour", "TERMS_URL": "https://example.com/terms", "PRIVACY_URL": "https://example.com/privacy"}
+BRAND = {
+    "MAGIC_LINK": "true",
+    "PRODUCT_NAME": "Harbour",
+    "TERMS_URL": "https://example.com/terms",
+    "PRIVACY_URL": "https://example.com/privacy",
+}
 
 
 async def shoot(stage: Scene, scheme: str, width: int, only: str) -> dict[str, bytes]:
@@ -69,21 +74,25 @@ async def sheet(browser: Browser, pictures: dict[str, bytes], scheme: str, width
     return picture
 
 
+def keep(folder: Path, pictures: dict[str, bytes]) -> None:
+    """Write pictures by their names."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, picture in pictures.items():
+        (folder / f"{name}.png").write_bytes(picture)
+
+
 async def run(each: Path | None, only: str) -> None:
     """Everything, one look after the other."""
     with SmtpServer() as smtp, tempfile.TemporaryDirectory() as folder:
-        env = settings_env(sqlite_url(Path(folder) / "shots.db"), smtp=smtp, MAGIC_LINK="true", **BRAND)
+        env = settings_env(sqlite_url(Path(folder) / "shots.db"), smtp=smtp) | BRAND
         async with chromium() as browser, scene(browser, smtp, env, Path(folder)) as stage:
             for scheme in SCHEMES:
                 for width in HEIGHTS:
                     pictures = await shoot(stage, scheme, width, only)
                     if each is not None:
-                        each.mkdir(parents=True, exist_ok=True)
-                        for name, picture in pictures.items():
-                            (each / f"{name}-{scheme}-{width}.png").write_bytes(picture)
+                        keep(each, {f"{name}-{scheme}-{width}": picture for name, picture in pictures.items()})
                     if not only:
-                        TARGET.mkdir(parents=True, exist_ok=True)
-                        (TARGET / f"{scheme}-{width}.png").write_bytes(await sheet(browser, pictures, scheme, width))
+                        keep(TARGET, {f"{scheme}-{width}": await sheet(browser, pictures, scheme, width)})
                     print(f"{scheme} {width}: {len(pictures)} pages")
 
 

@@ -6,8 +6,8 @@ from fastapi import APIRouter
 from starlette.responses import RedirectResponse, Response
 
 from app.account.face import SIGN_IN, Face, Open, Own, read
+from app.auth import registration, sessions
 from app.auth import service as auth
-from app.auth import sessions
 from app.auth.cookies import drop_cookies, hand_over, held_by
 from app.auth.deps import Auth, AuthKit
 from app.auth.schemas import LoginIn, ReauthenticateIn, RegisterIn
@@ -67,12 +67,16 @@ async def show_sign_up(face: Open) -> Response:
 
 @pages.post("/sign-up", dependencies=[Limited("register")])
 async def sign_up(face: Open, fields: FormFields, kit: Auth, client: ClientOf, now: Now) -> Response:
-    """The flow of POST /auth/register; the new account's owner is signed in at once."""
+    """The flow of POST /auth/register; where that makes the account at once, its owner is signed in."""
     try:
         body = read(RegisterIn, fields)
-        await auth.register(face.server.database, kit, body.username, body.email, body.password, client, now)
+        made = await registration.register(
+            face.server.database, kit, body.username, body.email, body.password, client, now, locale=face.locale
+        )
     except AppError as error:
         return face.refused("sign-up", fields, error)
+    if made is None:
+        return face.go("/account/verify", "registration-mailed")
     try:
         pair = await _log_in(face, kit, body.username, body.password, client, now)
     except AppError:  # too busy just now: the account is there all the same
@@ -114,4 +118,3 @@ async def reauthenticate(face: Own, fields: FormFields, kit: Auth, now: Now) -> 
     except AppError as error:
         return face.refused("reauthenticate", fields, error)
     return signed_in(face, face.go_on(fields), pair, now)
-

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlencode
 
 from fastapi import Depends, Request
@@ -19,7 +19,7 @@ from app.core.caller import Caller, FreshPage, MaybeCaller, PageCaller
 from app.core.csrf import form_token, keep_form_cookie, origin_of, safe_next
 from app.core.deps import ServerOf
 from app.core.errors import AppError, FieldError, Invalid, TokenInvalid, Unauthenticated
-from app.core.i18n import negotiate, translate
+from app.core.i18n import N_, negotiate, translate
 from app.core.ports import Account
 from app.core.server import Server
 from app.core.templating import Look, page
@@ -130,7 +130,7 @@ class Face:
         Raises:
             AppError: where the form can't help: who sent it is signed out, or its link is dead.
         """
-        if isinstance(error, TokenInvalid) or (isinstance(error, TicketInvalid) and "token" in fields):
+        if isinstance(error, TokenInvalid) or (isinstance(error, TicketInvalid) and "code" not in fields):
             raise error
         said = faults.by_field(error, self.locale, self.server.kit(AuthKit).policy, frozenset(fields))
         shown = self.show(name, self.form(fields, said), status=error.status, **values)
@@ -159,11 +159,14 @@ def read(model: type[Model], fields: Mapping[str, str], **more: object) -> Model
 
     Raises:
         Invalid: a field is missing or breaks a rule.
+        TicketInvalid: that is so of a link's token.
     """
     given = {name: fields[name] for name in model.model_fields if fields.get(name)}
     try:
         return model.model_validate({**given, **more})
     except ValidationError as error:
+        if any(item["loc"][:1] == ("token",) for item in error.errors()):
+            raise TicketInvalid from None
         found = error.errors(include_input=False, include_url=False, include_context=False)
         raise Invalid(errors=[FieldError(("body", *item["loc"]), str(item["type"]), "") for item in found]) from None
 
@@ -176,9 +179,9 @@ def token_in(fields: Mapping[str, str]) -> str:
 def error_page(request: Request, error: AppError) -> Response:
     """Part of core.ERROR_PAGE."""
     face = Face(request, request.app.state.server, None)
-    link = (HOME, face.say(faults.N_("Back to your account")))
+    link = (HOME, face.say(N_("Back to your account")))
     if error.code == "csrf_refused":
-        link = (request.scope["path"], face.say(faults.N_("Open the page again")))
+        link = (request.scope["path"], face.say(N_("Open the page again")))
     shown = face.message(faults.title_of(error, face.locale), faults.text_of(error, face.locale), link=link, error=error)
     if "Retry-After" in error.headers:
         shown.headers["Retry-After"] = error.headers["Retry-After"]

@@ -6,11 +6,11 @@ from app.core.i18n import N_, translate
 
 # By an error's code.
 REFUSALS = {
-    "account_leaving": N_("This account is about to be erased."),
     "content_too_large": N_("What was sent is too large."),
     "csrf_refused": N_("The page was open for too long, or you signed in or out meanwhile. Open it again and try once more."),
     "email_taken": N_("This address already has an account. Sign in, or reset the password."),
     "forbidden": N_("You are not allowed to do this."),
+    "insufficient_user_authentication": N_("Confirm first that it is you."),
     "internal_error": N_("Something went wrong on our side. Try again."),
     "last_admin": N_("You are the only admin. Make somebody else one first."),
     "login_failed": N_("The username or the password is wrong."),
@@ -43,7 +43,9 @@ TITLES = {
 TITLE = N_("That did not work")
 # By the code of a field's fault: the rules on passwords (app/auth/password_rules.py), and what else needs words of its own.
 FAULTS = {
+    "code_invalid": N_("This code is not right, or no longer good. After five wrong ones in a day only the link works."),
     "common": N_("This password is among those that attackers try first. Choose one that is yours alone."),
+    "email_unchanged": N_("This is your address already."),
     "is_email": N_("The password is your mail address, or part of it, in disguise. Choose another one."),
     "is_product_name": N_("The password is the name of this service in disguise. Choose another one."),
     "is_username": N_("The password is your username in disguise. Choose another one."),
@@ -66,7 +68,8 @@ FIELDS = {
     "sure": N_("Tick the box to confirm."),
     "username": N_("Use 3 to 32 letters (a to z) and digits, without spaces or accents."),
 }
-ABOUT = {"email_taken": "email", "username_taken": "username", "password_wrong": "current_password"}  # error's code to field
+# By an error's code, the field that it is about.
+ABOUT = {"email_taken": "email", "username_taken": "username", "password_wrong": "current_password"}
 
 
 def text_of(error: AppError, locale: str) -> str:
@@ -96,6 +99,7 @@ def by_field(error: AppError, locale: str, policy: PasswordPolicy, shown: frozen
         if text not in texts:
             texts.append(text)
     if not said:
-        field = ABOUT.get(error.code, "")
-        said[field if field in shown else ""] = [text_of(error, locale)]
+        is_code = error.code == "ticket_invalid" and "code" in shown
+        field = "code" if is_code else ABOUT.get(error.code, "")
+        said[field if field in shown else ""] = [translate(locale, FAULTS["code_invalid"]) if is_code else text_of(error, locale)]
     return {field: " ".join(texts) for field, texts in said.items()}

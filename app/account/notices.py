@@ -1,4 +1,4 @@
-"""What a page says was done, by the word that the redirect before it carries: a closed list, so a link can't make us say anything."""
+"""What a page says was done, by the word that the redirect before it carries: a closed list, so no link makes us say more."""
 
 from app.core.i18n import N_, translate
 

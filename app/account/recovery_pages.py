@@ -10,12 +10,11 @@ from app.auth.deps import Auth
 from app.core.client import ClientOf
 from app.core.csrf import FormFields
 from app.core.deps import Now
-from app.core.errors import AppError, Invalid
+from app.core.errors import AppError
 from app.core.limits import Limited
 from app.passwords import service as passwords
 from app.passwords.deps import Reset
 from app.passwords.schemas import ForgotPasswordIn, ResetPasswordIn
-from app.tickets.service import TicketInvalid
 
 pages = APIRouter(prefix="/account", include_in_schema=False)
 
@@ -50,11 +49,6 @@ async def reset_password(face: Open, fields: FormFields, kit: Auth, reset: Reset
     token = token_in(fields)
     try:
         body = read(ResetPasswordIn, fields)
-    except Invalid as error:
-        if any(fault.loc[-1] == "token" for fault in error.errors):
-            raise TicketInvalid from None
-        return face.refused("reset-password", fields, error, token=token)
-    try:
         await passwords.reset_password(face.server.database, kit, reset, body.token, body.new_password, client, now)
     except AppError as error:
         return face.refused("reset-password", fields, error, token=token)

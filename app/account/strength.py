@@ -2,6 +2,7 @@
 
 import math
 import unicodedata
+from itertools import pairwise
 
 from app.core.i18n import N_
 
@@ -25,8 +26,8 @@ def level_of(password: str) -> int:
 
 
 def _varied(password: str) -> int:
-    steps = [ord(after) - ord(before) for before, after in zip(password, password[1:], strict=False)]
-    runs = sum(1 for one, next_one in zip(steps, steps[1:], strict=False) if one == next_one and abs(one) <= 1)
+    steps = [ord(after) - ord(before) for before, after in pairwise(password)]
+    runs = sum(1 for one, next_one in pairwise(steps) if one == next_one and abs(one) <= 1)
     return min(len(password) - runs, 2 * len(set(password)))
 
 

@@ -1,6 +1,7 @@
 """POST /account/password-verdict: the server's own word on a new password, for the meter beside its field."""
 
 from fastapi import APIRouter, Request
+from pydantic import Field
 
 from app.account.face import Open
 from app.account.faults import fault_text
@@ -10,7 +11,6 @@ from app.auth.errors import PasswordRejected
 from app.core.csrf import check_form
 from app.core.limits import Limited
 from app.core.wire import JSON_ONLY, Body
-from pydantic import Field
 
 pages = APIRouter(prefix="/account", include_in_schema=False, dependencies=[JSON_ONLY])
 

@@ -61,7 +61,9 @@ def render_text(template: str, locale: str = SOURCE, **values: Any) -> str:
 
 def page_policy(*, scripts: bool, form_targets: Sequence[str] = ()) -> str:
     """What a page may load: our own files. A browser also asks it where the answer to a form may redirect to."""
-    script = " script-src 'self'; connect-src 'self'; require-trusted-types-for 'script'; trusted-types 'none';" if scripts else ""
+    script = (
+        " script-src 'self'; connect-src 'self'; require-trusted-types-for 'script'; trusted-types 'none';" if scripts else ""
+    )
     targets = " ".join(["'self'", *form_targets])
     return (
         f"default-src 'none';{script} style-src 'self'; img-src 'self'; form-action {targets};"

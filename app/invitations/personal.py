@@ -1,4 +1,4 @@
-"""Invitations' part of personal data: those sent to somebody's address, and those that somebody made."""
+"""Invitations' part of personal data: those the person made, and those the address was sent."""
 
 from datetime import datetime
 
@@ -9,23 +9,20 @@ from app.invitations import repository
 from app.jobs import personal as jobs
 from app.tickets import personal as tickets
 
-SHOWN = ("id", "role", "created_at", "expires_at", "accepted_at", "withdrawn_at")
-
 
 class InvitationsOf:
-    """Those to the address say so; those made by the person don't say whom they invited."""
+    """Those the account made, without whom they were for; and those that its address was sent."""
 
     name = "invitations"
 
     async def export(self, db: AsyncSession, person: Person) -> dict[str, list[Record]]:
-        """What is not forgotten yet."""
-        about = await repository.list_about(db, person.id, person.email_key)
-        received = [each for each in about if each.email_key == person.email_key]
-        made = [each for each in about if each.invited_by == person.id]
-        return {"received": records(received, "email", *SHOWN), "made": records(made, *SHOWN)}
+        """What became of each."""
+        moments = ("created_at", "expires_at", "accepted_at", "withdrawn_at")
+        made, received = await repository.list_of(db, person.id), await repository.list_for(db, person.email_key)
+        return {"made": records(made, "id", "role", *moments), "received": records(received, "id", "email", "role", *moments)}
 
     async def erase(self, db: AsyncSession, person: Person, _now: datetime) -> None:
-        """Those to the address go; those made by the person were made by nobody known."""
+        """What the address was sent; and who made the others."""
         gone = await repository.delete_for(db, person.email_key)
         await tickets.forget_subjects(db, gone)
         await jobs.forget_subjects(db, gone)

@@ -101,9 +101,7 @@ def wrapped(text: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-async def enqueue(
-    db: AsyncSession, template: str, to: str, now: datetime, *, locale: str | None = None, **values: str
-) -> None:
+async def enqueue(db: AsyncSession, template: str, to: str, now: datetime, *, locale: str | None = None, **values: str) -> None:
     """A mail to exactly this address, committed with the caller's change; `values` hold no secret.
 
     `locale` is the person's choice, None where there is none: then it is written in the default language.
