@@ -7,13 +7,15 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from app.account import feature as account
 from app.audit import feature as audit
 from app.auth import feature as auth
 from app.config import Settings
+from app.core.brand import read_brand
 from app.core.clock import Clock, system_clock
 from app.core.health import HEALTH, HealthCheck
 from app.core.limits import RateLimits
-from app.core.ports import MailTransport, Refusals, Rotations, SessionChecks
+from app.core.ports import MailTransport, Places, Refusals, Rotations, SessionChecks
 from app.core.server import Server
 from app.database import Database, prepare_file
 from app.health import feature as health
@@ -44,6 +46,7 @@ FEATURES: tuple[Callable[[Server], None], ...] = (
     verification.install,
     health.install,
     privacy.install,
+    account.install,
 )
 
 
@@ -62,7 +65,9 @@ def build_server(settings: Settings, clock: Clock = system_clock) -> Server:
         limits=_limits(settings, counters),
         mail=_transport(settings, database),
         clock=clock,
+        places=_places(settings),
     )
+    server.provide(read_brand(settings))
     if counters is not None:
         server.closers.append(counters.close)
     for install in FEATURES:
@@ -112,6 +117,7 @@ def _limits(settings: Settings, counters: "RedisCounters | None") -> RateLimits:
         "forgot_password_account": settings.RATE_LIMIT_FORGOT_PASSWORD_ACCOUNT,
         "reset_password": settings.RATE_LIMIT_RESET_PASSWORD,
         "change_password": settings.RATE_LIMIT_CHANGE_PASSWORD,
+        "password_verdict": settings.RATE_LIMIT_PASSWORD_VERDICT,
         "reauthenticate": settings.RATE_LIMIT_REAUTHENTICATE,
         "verify_email": settings.RATE_LIMIT_VERIFY_EMAIL,
         "resend": settings.RATE_LIMIT_RESEND,
@@ -134,6 +140,14 @@ def _transport(settings: Settings, database: Database) -> MailTransport | None:
 
         return SmtpTransport(settings)
     return DevMailbox(database) if settings.is_development else None
+
+
+def _places(settings: Settings) -> Places | None:
+    if settings.GEOIP_FILE is None:
+        return None
+    from app.infra.places import MaxmindPlaces
+
+    return MaxmindPlaces(settings.GEOIP_FILE)
 
 
 def _plug_checks(server: Server) -> None:

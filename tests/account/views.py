@@ -1,0 +1,103 @@
+"""Every page in each state that looks different: what axe checks, and what `make screenshots` shows."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from playwright.async_api import Page
+
+from tests.account.scene import Person, Scene, sign_in
+
+View = Callable[["Visit"], Awaitable[None]]
+VIEWS: dict[str, View] = {}
+
+
+@dataclass
+class Visit:
+    """Somebody looks at one page."""
+
+    scene: Scene
+    page: Page
+    person: Person
+
+
+def view(function: View) -> View:
+    """Name a view by its function."""
+    VIEWS[function.__name__.replace("_", "-")] = function
+    return function
+
+
+def plain(name: str, path: str) -> None:
+    """A page that is just opened."""
+
+    async def look(visit: Visit) -> None:
+        await visit.page.goto(path)
+
+    VIEWS[name] = look
+
+
+def own(name: str, path: str) -> None:
+    """A page that somebody signed in just opens."""
+
+    async def look(visit: Visit) -> None:
+        await sign_in(visit.page, visit.person)
+        await visit.page.goto(path)
+
+    VIEWS[name] = look
+
+
+plain("sign-in", "/account/sign-in")
+
+
+@view
+async def sign_in_refused(visit: Visit) -> None:
+    await visit.page.goto("/account/sign-in")
+    await visit.page.get_by_label("Username or mail address").fill(visit.person.username)
+    await visit.page.get_by_label("Password", exact=True).fill("not this one 1!")
+    await visit.page.get_by_role("button", name="Sign in", exact=True).click()
+    await visit.page.get_by_role("alert").wait_for()
+
+
+plain("sign-up", "/account/sign-up")
+
+
+@view
+async def sign_up_refused(visit: Visit) -> None:
+    page = visit.page
+    await page.goto("/account/sign-up")
+    await page.locator("form").evaluate("form => { form.noValidate = true }")
+    await page.get_by_label("Username").fill("no spaces")
+    await page.get_by_label("Mail address").fill("nobody")
+    await page.get_by_label("Password", exact=True).fill("kettle")
+    await page.get_by_role("button", name="Create account").click()
+    await page.get_by_role("alert").wait_for()
+
+
+@view
+async def sign_up_verdict(visit: Visit) -> None:
+    await visit.page.goto("/account/sign-up")
+    await visit.page.get_by_label("Username").fill("alice")
+    await visit.page.get_by_label("Mail address").fill("alice@example.com")
+    await visit.page.get_by_label("Password", exact=True).fill("seven green kettles, humming")
+    await visit.page.get_by_text("Very good.").wait_for()
+
+
+plain("forgot", "/account/forgot")
+plain("forgot-sent", "/account/forgot?done=mailed")
+plain("reset-password", "/account/reset-password?token=abc")
+
+
+@view
+async def dead_link(visit: Visit) -> None:
+    await visit.page.goto(f"/account/reset-password?token={'A' * 64}")
+    await visit.page.get_by_label("New password").fill("quite another 1!")
+    await visit.page.get_by_role("button", name="Set the password").click()
+    await visit.page.get_by_role("alert").wait_for()
+
+
+plain("not-found", "/account/nowhere")
+plain("signed-out", "/account/sign-in?done=signed-out")
+own("sign-out", "/account/sign-out")
+own("reauthenticate", "/account/reauthenticate")
+own("profile", "/account/")
+own("password", "/account/password")
+own("sessions", "/account/sessions")
