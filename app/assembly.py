@@ -15,7 +15,7 @@ from app.core.brand import read_brand
 from app.core.clock import Clock, system_clock
 from app.core.health import HEALTH, HealthCheck
 from app.core.limits import RateLimits
-from app.core.ports import MailTransport, Refusals, Rotations, SessionChecks
+from app.core.ports import MailTransport, Places, Refusals, Rotations, SessionChecks
 from app.core.server import Server
 from app.database import Database, prepare_file
 from app.health import feature as health
@@ -65,6 +65,7 @@ def build_server(settings: Settings, clock: Clock = system_clock) -> Server:
         limits=_limits(settings, counters),
         mail=_transport(settings, database),
         clock=clock,
+        places=_places(settings),
     )
     server.provide(read_brand(settings))
     if counters is not None:
@@ -139,6 +140,14 @@ def _transport(settings: Settings, database: Database) -> MailTransport | None:
 
         return SmtpTransport(settings)
     return DevMailbox(database) if settings.is_development else None
+
+
+def _places(settings: Settings) -> Places | None:
+    if settings.GEOIP_FILE is None:
+        return None
+    from app.infra.places import MaxmindPlaces
+
+    return MaxmindPlaces(settings.GEOIP_FILE)
 
 
 def _plug_checks(server: Server) -> None:

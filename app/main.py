@@ -187,10 +187,9 @@ def __getattr__(name: str) -> Any:
     if name != "app":
         raise AttributeError(name)
     try:
-        settings = load_settings()
+        application = create_app(load_settings())
     except SettingsError as error:
         sys.exit(f"authkeep: {error}")
-    application = create_app(settings)
     application.owns_process = True
     globals()["app"] = application
     return application

@@ -1,6 +1,7 @@
 """Every wire schema, for clients and for tests."""
 
 from app.auth.schemas import (
+    EndSessionIn,
     LoginIn,
     LoginOut,
     LogoutIn,
@@ -37,6 +38,7 @@ __all__ = [
     "ChangePasswordIn",
     "DevMailOut",
     "EmailTokenIn",
+    "EndSessionIn",
     "ExportOut",
     "FieldProblem",
     "ForgotPasswordIn",

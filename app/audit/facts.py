@@ -18,6 +18,7 @@ class Fact(StrEnum):
     REAUTHENTICATED = "user.reauthenticated"
     REAUTHENTICATION_FAILED = "user.reauthentication_failed"
     SESSION_ENDED = "session.ended"
+    SESSION_REPORTED = "session.reported"
     SESSION_THEFT = "session.theft_detected"
     SESSION_FROM_FUTURE = "session.newer_than_database"
     RESET_REQUESTED = "user.password.reset_requested"

@@ -10,6 +10,7 @@ from app.auth.blocklist import Blocklist, ended_in
 from app.auth.common_passwords import CommonPasswords
 from app.auth.credentials import SessionCredentials
 from app.auth.deps import AuthKit
+from app.auth.devices import KIND, DeviceKit, SendNewDevice
 from app.auth.hashing import HashingPool
 from app.auth.jobs import ForgetSchemes
 from app.auth.lanes import install_lanes
@@ -21,7 +22,8 @@ from app.core.caller import CREDENTIALS
 from app.core.crypto import derive_key
 from app.core.personal import PERSONAL_DATA
 from app.core.server import Server
-from app.jobs.sockets import DAILY
+from app.jobs.sockets import DAILY, HANDLERS, Handler
+from app.mail.service import MailKit
 from app.users.sockets import ACCESS_ENDED
 
 
@@ -48,7 +50,10 @@ def install(server: Server) -> None:
         registration_open=settings.REGISTRATION == "open",
     )
     credentials = SessionCredentials(kit.tokens, server.sessions, kit.blocklist, server.database)
+    devices = DeviceKit(derive_key(secret, "end-session"), settings.page_url("END_SESSION_URL"), server.places)
     server.provide(kit)
+    server.provide(devices)
+    server.plug(HANDLERS, Handler(KIND, SendNewDevice(server.database, devices, server.kit(MailKit))))
     server.plug(CREDENTIALS, credentials)
     install_lanes(server)
     server.plug(ACCESS_ENDED, sessions.end_access)

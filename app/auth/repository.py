@@ -92,11 +92,14 @@ async def end_session(db: AsyncSession, session_id: uuid.UUID, user_id: uuid.UUI
     return await db.scalar(ended) is not None
 
 
-async def end_sessions_of(db: AsyncSession, user_id: uuid.UUID, reason: str, now: datetime) -> list[uuid.UUID]:
-    """End every session of an account; which those were."""
+async def end_sessions_of(
+    db: AsyncSession, user_id: uuid.UUID, reason: str, now: datetime, *, but: uuid.UUID | None = None
+) -> list[uuid.UUID]:
+    """End every session of an account, but for one; which those were."""
+    mine = (Session.user_id == user_id) & Session.ended_at.is_(None)
     ended = (
         update(Session)
-        .where(Session.user_id == user_id, Session.ended_at.is_(None))
+        .where(mine & (Session.id != but) if but else mine)
         .values(ended_at=now, end_reason=reason)
         .returning(Session.id)
     )

@@ -9,10 +9,13 @@ from starlette.responses import JSONResponse
 from app.auth import registration, service, sessions
 from app.auth.cookies import drop_cookies, hand_over, held_by
 from app.auth.deps import Auth
+from app.auth.device_names import load_names
+from app.auth.devices import Devices, end_by_link
 from app.auth.errors import LoginFailed, PasswordRejected, PasswordWrong, RegistrationClosed, SessionNotFound, TooManyTries
 from app.auth.lanes import IDENTITY, verified
 from app.auth.login_body import REQUEST_BODY, LoginBody
 from app.auth.schemas import (
+    EndSessionIn,
     LoginOut,
     LogoutIn,
     ProofOut,
@@ -34,6 +37,7 @@ from app.core.limits import Limited
 from app.core.ports import Account
 from app.core.problems import JSON_BODY, refusals
 from app.core.wire import JSON_ONLY
+from app.tickets.service import TicketInvalid
 from app.users.errors import EmailTaken, UsernameTaken
 from app.users.models import User
 from app.users.schemas import UserOut
@@ -212,9 +216,25 @@ async def verify(request: Request, caller: Presented, server: ServerOf, now: Now
 
 
 @router.get("/sessions", summary="My sessions", responses=refusals(Unauthenticated, TokenInvalid, CsrfRefused))
-async def list_sessions(caller: SignedIn, db: DbRead, now: Now) -> list[SessionOut]:
+async def list_sessions(caller: SignedIn, db: DbRead, devices: Devices, now: Now) -> list[SessionOut]:
     """Where the caller is signed in, newest first."""
-    return [SessionOut.of(session, caller.session_id) for session in await sessions.list_own(db, caller, now)]
+    name = await load_names()
+    found = await sessions.list_own(db, caller, now)
+    return [
+        SessionOut.of(each, caller.session_id, name(each.user_agent), devices.place_of(each, caller.me.locale)) for each in found
+    ]
+
+
+@router.delete(
+    "/sessions",
+    status_code=204,
+    response_class=Response,
+    summary="End my other sessions",
+    responses=refusals(Unauthenticated, TokenInvalid, CsrfRefused),
+)
+async def end_other_sessions(caller: SignedIn, db: Db, now: Now) -> None:
+    """End every session of the caller but the one that asks."""
+    await sessions.end_others(db, caller, now)
 
 
 @router.delete(
@@ -227,3 +247,16 @@ async def list_sessions(caller: SignedIn, db: DbRead, now: Now) -> list[SessionO
 async def end_session(session_id: uuid.UUID, caller: SignedIn, db: Db, now: Now) -> None:
     """End one of the caller's sessions; another person's is not found."""
     await sessions.end_own(db, caller, session_id, now)
+
+
+@router.post(
+    "/end-session",
+    status_code=204,
+    response_class=Response,
+    summary="End a session by a mailed link",
+    dependencies=[PUBLIC, Limited("end_session")],
+    responses=refusals(TicketInvalid, *JSON_BODY, TooManyRequests),
+)
+async def end_reported_session(body: EndSessionIn, db: Db, devices: Devices, client: ClientOf, now: Now) -> None:
+    """End the session that a mail about a new device told of: it was not the owner. No device is known any more then."""
+    await end_by_link(db, devices, body.token, client, now)

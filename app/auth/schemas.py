@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from app.auth.device_names import DeviceName
 from app.auth.models import Session
 from app.core.wire import Body, Identifier, Secret, Token
 from app.users.names import Email, Username
@@ -106,24 +107,34 @@ class LogoutIn(Body):
     refresh_token: Token | None = None
 
 
+class EndSessionIn(Body):
+    """The token of a mail about a new device."""
+
+    token: Token
+
+
 class SessionOut(BaseModel):
     """One of the caller's sessions."""
 
     id: uuid.UUID
-    device: str = Field(description="User agent of the login")
+    device: str = Field(description="Browser and system of the login, as they call themselves", examples=["Firefox on Linux"])
+    user_agent: str = Field(description="User agent of the login")
     address: str = Field(description="Address of the login")
+    place: str | None = Field(description="About where that address is, if GEOIP_FILE is configured")
     created_at: datetime
     last_used_at: datetime = Field(description="To five minutes")
     expires_at: datetime
     current: bool = Field(description="Whether this request came by it")
 
     @classmethod
-    def of(cls, session: Session, current: uuid.UUID | None) -> Self:
+    def of(cls, session: Session, current: uuid.UUID | None, device: DeviceName, place: str | None) -> Self:
         """The session as its owner sees it."""
         return cls(
             id=session.id,
-            device=session.user_agent,
+            device=str(device),
+            user_agent=session.user_agent,
             address=session.address,
+            place=place,
             created_at=session.created_at,
             last_used_at=session.used_at,
             expires_at=session.expires_at,

@@ -15,6 +15,7 @@ from app.audit import service as audit
 from app.audit.facts import Fact
 from app.auth import repository, sessions
 from app.auth.deps import AuthKit
+from app.auth.devices import tell_of_new_device
 from app.auth.errors import LoginFailed, PasswordWrong, TooManyTries
 from app.auth.repository import Charged
 from app.auth.sessions import Pair
@@ -163,6 +164,8 @@ async def _succeed(
         await users.upgrade_hash(db, user.id, attempt.candidate.password_hash, verdict.upgraded, kit.passwords.label)
     pair = await sessions.open_session(db, kit, user, client, now, amr="pwd", device=attempt.device, browser=browser)
     await audit.record(db, Fact.LOGIN_SUCCEEDED, client, now, actor=user.id, subject=user.id, session=pair.session_id)
+    if attempt.device is None and attempt.candidate.last_login_at is not None:
+        await tell_of_new_device(db, user, pair.session_id, now)
     if attempt.candidate.leaving_at is not None:
         await users.come_back(db, user, client, now)
     return pair

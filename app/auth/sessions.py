@@ -277,6 +277,17 @@ async def end_own(db: AsyncSession, caller: Caller, session_id: uuid.UUID, now: 
     await _record_ended(db, caller, now, "revoked", session_id)
 
 
+async def end_others(db: AsyncSession, caller: Caller, now: datetime) -> None:
+    """End every session of the caller but the one that asks."""
+    await users.lock_user(db, caller.me.id)
+    await confirm(db, caller, now)
+    ended = await repository.end_sessions_of(db, caller.me.id, "revoked", now, but=caller.session_id)
+    for session_id in ended:
+        note_ended(db, session_id)
+    if ended:
+        await _record_ended(db, caller, now, "revoked_others", caller.session_id)
+
+
 async def end_sessions_of(db: AsyncSession, user_id: uuid.UUID, reason: str, now: datetime) -> None:
     """End every session of an account whose row the caller holds."""
     for session_id in await repository.end_sessions_of(db, user_id, reason, now):

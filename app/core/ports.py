@@ -132,6 +132,14 @@ class Refusals(Protocol):
         ...
 
 
+class Places(Protocol):
+    """About where addresses are: for people who look their sessions over, and for nothing else."""
+
+    def find(self, address: str, locale: str) -> str | None:
+        """City and country, or country alone, in this language where it is known; None where nothing is."""
+        ...
+
+
 class MailTransport(Protocol):
     """Hands one mail over. Only the job worker calls it."""
 

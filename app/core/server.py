@@ -10,7 +10,7 @@ from app.config import Settings
 from app.core.clock import Clock
 from app.core.cookies import Cookies
 from app.core.limits import RateLimits
-from app.core.ports import MailTransport, Refusals, Rotations, SessionChecks
+from app.core.ports import MailTransport, Places, Refusals, Rotations, SessionChecks
 from app.core.sockets import PARTS, Part, Parts, Socket
 from app.database import Database
 
@@ -29,6 +29,7 @@ class Server:
     limits: RateLimits
     mail: MailTransport | None
     clock: Clock
+    places: Places | None = None
     router: APIRouter = field(default_factory=APIRouter)
     parts: Parts = field(default_factory=dict)
     kits: dict[type, Any] = field(default_factory=dict)

@@ -94,6 +94,7 @@ class Candidate:
     epoch: int | None
     closed_at: datetime | None  # since when it may not be used: disabled, or left for good
     leaving_at: datetime | None
+    last_login_at: datetime | None
     scheme_list: str | None
 
     @property

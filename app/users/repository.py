@@ -46,7 +46,8 @@ def _candidate_by(column: Any) -> Any:
     schemes = select(func.aggregate_strings(HashScheme.scheme, " ")).scalar_subquery()
     left_for_good = User.leaving_at <= bindparam("left_before", type_=UtcDateTime)
     closed_at = case((left_for_good, User.leaving_at), else_=User.disabled_at)
-    columns = (User.id, User.username, User.email, User.password_hash, User.epoch, closed_at, User.leaving_at, schemes)
+    account = (User.id, User.username, User.email, User.password_hash, User.epoch)
+    columns = (*account, closed_at, User.leaving_at, User.last_login_at, schemes)
     return select(*columns).select_from(one).outerjoin(User, column == bindparam("key"))
 
 

@@ -3,10 +3,10 @@
 from fastapi import APIRouter, Response
 
 from app.auth.deps import Auth
-from app.core.caller import PUBLIC, SignedIn
+from app.core.caller import PUBLIC, Fresh
 from app.core.client import ClientOf
 from app.core.deps import Db, Now, ServerOf
-from app.core.errors import TokenInvalid, TooManyRequests, Unauthenticated
+from app.core.errors import ProofTooOld, TokenInvalid, TooManyRequests, Unauthenticated
 from app.core.limits import Limited
 from app.core.problems import JSON_BODY, refusals
 from app.core.wire import JSON_ONLY
@@ -57,10 +57,10 @@ async def resend_verification(body: ResendIn, db: Db, server: ServerOf, kit: Ver
     status_code=202,
     summary="Change my mail address",
     dependencies=[Limited("change_email")],
-    responses=refusals(Unauthenticated, TokenInvalid, *JSON_BODY, TooManyRequests),
+    responses=refusals(Unauthenticated, TokenInvalid, ProofTooOld, *JSON_BODY, TooManyRequests),
 )
 async def change_email(
-    body: ChangeEmailIn, caller: SignedIn, db: Db, server: ServerOf, kit: Verification, now: Now
+    body: ChangeEmailIn, caller: Fresh, db: Db, server: ServerOf, kit: Verification, now: Now
 ) -> ChangeEmailOut:
     """Have a link mailed to the new address. The address stays as it is until that is opened."""
     await changes.ask_change(db, server.limits, kit, caller, body.new_email, now)

@@ -123,6 +123,7 @@ async def test_only_what_must_be_is_open_to_all(app: FastAPI) -> None:
     assert listed == {
         "/",
         "/account/reset-password",
+        "/auth/end-session",
         "/auth/forgot-password",
         "/auth/login",
         "/auth/logout",

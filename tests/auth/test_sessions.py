@@ -154,6 +154,7 @@ async def test_anonymous_callers_see_no_sessions(client: AsyncClient) -> None:
 WRITES: list[tuple[str, str, dict[str, Any] | None]] = [
     ("POST", "/auth/logout-all", None),
     ("POST", "/auth/reauthenticate", {"password": api.PASSWORD}),
+    ("DELETE", "/auth/sessions", None),
     ("DELETE", "/auth/sessions/{second}", None),
     ("POST", "/auth/change-password", {"current_password": api.PASSWORD, "new_password": "quite another 1!"}),
     ("PUT", "/users/{user}/role", {"role": "admin"}),

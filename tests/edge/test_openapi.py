@@ -41,7 +41,9 @@ def test_every_endpoint_is_there(document: dict[str, Any]) -> None:
         POST /auth/reset-password
         POST /auth/change-password
         GET /auth/sessions
+        DELETE /auth/sessions
         DELETE /auth/sessions/{session_id}
+        POST /auth/end-session
         GET /users/
         GET /users/{user_id}
         PUT /users/{user_id}/role
