@@ -121,7 +121,7 @@ async def show_end_session(face: Open, devices: Devices, now: Now, token: LinkTo
     """Which session the link is about, with a button."""
     async with face.server.database.read() as db:
         session = await preview_session(db, devices, token[:MAX_TOKEN], now)
-    device = str((await load_names())(session.user_agent))
+    device = (await load_names())(session.user_agent).in_language(face.locale)
     place = devices.place_of(session, face.locale)
     return face.show("end-session", token=token, session=session, device=device, place=place)
 

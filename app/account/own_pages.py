@@ -99,8 +99,10 @@ async def show_sessions(face: Own, devices: Devices, now: Now) -> Response:
     async with face.server.database.read() as db:
         found = await sessions.list_own(db, face.known, now)
     here = face.known.session_id
-    shown = [SessionOut.of(each, here, name(each.user_agent), devices.place_of(each, face.locale)) for each in found]
-    return face.show("sessions", sessions=sorted(shown, key=lambda session: not session.current))
+    named = {each.id: name(each.user_agent) for each in found}
+    shown = [SessionOut.of(each, here, named[each.id], devices.place_of(each, face.locale)) for each in found]
+    names = {key: device.in_language(face.locale) for key, device in named.items()}
+    return face.show("sessions", sessions=sorted(shown, key=lambda session: not session.current), names=names)
 
 
 @pages.post("/sessions")
