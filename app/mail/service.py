@@ -72,7 +72,6 @@ class MailKit:
             "public_url": self.public_url,
             "brand": self.brand,
             "subject": subject,
-            "template": template,
             **values,
         }
         message.set_content(wrapped(render_text(f"mail/{template}.txt", locale, **shared)))
