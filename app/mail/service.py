@@ -22,6 +22,7 @@ SUBJECTS = {
     "password-changed": "Your password was changed",
     "signed-out-for-safety": "You were signed out for your safety",
     "new-device": "A new sign-in to your account",
+    "magic-link": "Sign in to your account",
     "login-stopped": "Too many failed sign-ins to your account",
     "leaving": "Your account will be erased",
     "welcome-back": "Your account stays",
