@@ -7,7 +7,7 @@ JOBS ?= 2
 export PIP_REQUIRE_VIRTUALENV := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types contracts migrations asvs bench bench-smoke bench-timing lock ci-deps clean dev
+.PHONY: help run test check lint types contracts migrations messages screenshots asvs bench bench-smoke bench-timing lock ci-deps clean dev
 
 help:
 	@echo 'make run    install, set up on the first time, and serve'
@@ -17,6 +17,8 @@ help:
 	@echo 'make bench  how fast is it, and compared with what? (half an hour, needs wrk; docs/performance.md)'
 	@echo 'make bench-smoke  a little of every measurement: does it run?'
 	@echo 'make bench-timing  can known accounts be told from unknown ones by time? (docs/timing.md)'
+	@echo 'make messages  keep the translations in step with the source (docs/pages.md)'
+	@echo 'make screenshots  each page, light and dark, narrow and wide, into docs/img/pages'
 	@echo 'make lock   pin the dependencies anew'
 
 run: $(VENV)/.installed
@@ -58,6 +60,13 @@ contracts: dev
 
 migrations: dev
 	@$(PY) -m scripts.check_migrations
+
+messages: dev
+	@$(PY) -m scripts.messages $(ARGS)
+
+# Needs Chromium.
+screenshots: dev
+	@$(PY) -m scripts.screenshots $(ARGS)
 
 asvs: dev
 	@$(PY) -m scripts.asvs

@@ -7,9 +7,11 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from app.account import feature as account
 from app.audit import feature as audit
 from app.auth import feature as auth
 from app.config import Settings
+from app.core.brand import read_brand
 from app.core.clock import Clock, system_clock
 from app.core.health import HEALTH, HealthCheck
 from app.core.limits import RateLimits
@@ -46,6 +48,7 @@ FEATURES: tuple[Callable[[Server], None], ...] = (
     verification.install,
     health.install,
     privacy.install,
+    account.install,
 )
 
 
@@ -66,6 +69,7 @@ def build_server(settings: Settings, clock: Clock = system_clock) -> Server:
         clock=clock,
         places=_places(settings),
     )
+    server.provide(read_brand(settings))
     if counters is not None:
         server.closers.append(counters.close)
     for install in FEATURES:
@@ -115,6 +119,7 @@ def _limits(settings: Settings, counters: "RedisCounters | None") -> RateLimits:
         "forgot_password_account": settings.RATE_LIMIT_FORGOT_PASSWORD_ACCOUNT,
         "reset_password": settings.RATE_LIMIT_RESET_PASSWORD,
         "change_password": settings.RATE_LIMIT_CHANGE_PASSWORD,
+        "password_verdict": settings.RATE_LIMIT_PASSWORD_VERDICT,
         "reauthenticate": settings.RATE_LIMIT_REAUTHENTICATE,
         "verify_email": settings.RATE_LIMIT_VERIFY_EMAIL,
         "resend": settings.RATE_LIMIT_RESEND,

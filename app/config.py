@@ -191,6 +191,7 @@ class RateLimitSettings(BaseModel):
     )
     RATE_LIMIT_RESET_PASSWORD: RateLimit = Field("30/hour", description="reset links tried by address")
     RATE_LIMIT_CHANGE_PASSWORD: RateLimit = Field("30/hour", description="password changes tried by address")
+    RATE_LIMIT_PASSWORD_VERDICT: RateLimit = Field("120/minute", description="verdicts on a password being typed, by address")
     RATE_LIMIT_REAUTHENTICATE: RateLimit = Field("30/hour", description="fresh proofs tried by address")
     RATE_LIMIT_VERIFY_EMAIL: RateLimit = Field("30/hour", description="verification links and codes tried by address")
     RATE_LIMIT_RESEND: RateLimit = Field("10/hour", description="verification mails asked for by address")

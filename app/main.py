@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app import __version__
 from app.assembly import build_server, close_server, is_migrated
 from app.config import Settings, SettingsError, load_settings
+from app.core.brand import Brand
 from app.core.caller import PUBLIC
 from app.core.clock import Clock, system_clock
 from app.core.deps import ServerOf
@@ -79,7 +80,7 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> "Application"
     document_problems(app)
     app.include_router(server.router)
     app.add_api_route("/", _root, include_in_schema=False, dependencies=[PUBLIC])
-    install_static(app)
+    install_static(app, server.kit(Brand))
     if settings.docs_open:
         install_docs(app)
     app.wrap()

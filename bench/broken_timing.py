@@ -16,6 +16,7 @@ from app.auth.errors import LoginFailed
 from app.auth.sessions import Pair
 from app.cli.app import main
 from app.config import load_settings
+from app.core.brand import read_brand
 from app.core.client import Client
 from app.core.crypto import random_id
 from app.core.limits import RateLimits
@@ -29,7 +30,7 @@ from app.users import service as users
 from app.users.names import name_key
 
 careful_log_in = auth.log_in
-POST = MailKit(None, "", "", "")
+POST: MailKit | None = None  # in the process that serves: what it sends by
 
 
 async def hasty_log_in(
@@ -63,14 +64,21 @@ async def inline_request_reset(
     await audit.record(db, Fact.RESET_REQUESTED, client, now, subject=user.id)
     minutes = str(int(kit.life.total_seconds() // 60))
     values = {"username": user.username, "link": f"{kit.url}?token={token}", "minutes": minutes}
-    if POST.transport is not None:
+    if POST is not None and POST.transport is not None:
         await POST.transport.send(POST.compose(random_id(), passwords.PURPOSE, user.email, now, values))
 
 
 def by_settings() -> MailKit:
     """Mail by SMTP, as configured."""
     settings = load_settings()
-    return MailKit(SmtpTransport(settings), settings.EMAIL_FROM, settings.EMAIL_FROM_NAME, settings.public_url)
+    return MailKit(
+        transport=SmtpTransport(settings),
+        sender=settings.EMAIL_FROM,
+        sender_name=settings.EMAIL_FROM_NAME,
+        public_url=settings.public_url,
+        brand=read_brand(settings),
+        default_locale=settings.DEFAULT_LOCALE,
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Errors as answers: problem+json (RFC 9457) with a stable `code`, never with what was sent."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -24,12 +24,14 @@ from app.core.errors import (
     Unavailable,
     UnsupportedMediaType,
 )
-from app.core.templating import PAGES, page
+from app.core.sockets import Socket
+from app.core.templating import PAGES
 
 log = structlog.get_logger()
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 20
 NAMED: dict[int, type[AppError]] = {400: MalformedBody, 404: NotFound, 413: BodyTooLarge, 415: UnsupportedMediaType}
+ERROR_PAGE: Socket[Callable[[Request, AppError], Response]] = Socket("core.ERROR_PAGE")  # for people: `account` plugs it
 JSON_BODY = (MalformedBody, BodyTooLarge, UnsupportedMediaType, Invalid)  # what any route with a body may answer
 
 
@@ -104,26 +106,29 @@ async def _on_app_error(request: Request, error: Exception) -> Response:
         raise error
     if isinstance(error, SignInNeeded):
         return Response(status_code=error.status, headers=error.headers)
-    if not request.scope["path"].startswith(PAGES):
-        return problem(error)
-    product = request.app.state.server.settings.product_name
-    shown = page("message.html", status=error.status, product=product, title=error.title, text=error.detail)
-    shown.headers.update(error.headers)
-    return shown
+    return _for_whom_it_is(request, error)
 
 
-async def _on_database_error(_request: Request, error: Exception) -> Response:
+def _for_whom_it_is(request: Request, error: AppError) -> Response:
+    """A page for people, a problem for programs."""
+    if (request.scope["path"] + "/").startswith(f"{PAGES}/"):
+        for render in ERROR_PAGE.of(request.app.state.server.parts):
+            return render(request, error)
+    return problem(error)
+
+
+async def _on_database_error(request: Request, error: Exception) -> Response:
     refusal = translate(error)
     if refusal is None:
         raise error
-    return problem(refusal)
+    return _for_whom_it_is(request, refusal)
 
 
 async def _on_validation_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
     known = _known_names(request.app)
-    return problem(Invalid(errors=[_field_error(item, known) for item in error.errors()[:MAX_ERRORS]]))
+    return _for_whom_it_is(request, Invalid(errors=[_field_error(item, known) for item in error.errors()[:MAX_ERRORS]]))
 
 
 def _known_names(app: FastAPI) -> frozenset[str]:
@@ -156,11 +161,11 @@ def _field_error(item: dict[str, Any], known: frozenset[str]) -> FieldError:
     return FieldError(loc, code, text) if text else FieldError(loc, kind, message.removeprefix("Value error, "))
 
 
-async def _on_http_exception(_request: Request, error: Exception) -> Response:
+async def _on_http_exception(request: Request, error: Exception) -> Response:
     if not isinstance(error, StarletteHTTPException):
         raise error
     if error.status_code in NAMED:
-        return problem(NAMED[error.status_code]())
+        return _for_whom_it_is(request, NAMED[error.status_code]())
     phrase = HTTPStatus(error.status_code).phrase
     code = phrase.lower().replace(" ", "_").replace("-", "_")
     return _render(error.status_code, code, phrase, phrase, dict(error.headers or {}), ())

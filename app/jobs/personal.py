@@ -10,6 +10,7 @@ from app.core.personal import Person, Record, records
 from app.jobs import repository
 
 MANY = 500
+SHOWN = ("id", "kind", "payload", "created_at", "run_at", "attempts", "dead_at")
 
 
 class JobsAbout:
@@ -19,12 +20,16 @@ class JobsAbout:
 
     async def export(self, db: AsyncSession, person: Person) -> list[Record]:
         """Mails that wait to be sent, and the like."""
-        about = await repository.list_about(db, person.id, person.email_key)
-        return records(about, "id", "kind", "payload", "created_at", "run_at", "attempts", "dead_at")
+        return records(await repository.list_about(db, person.id, person.email_key), *SHOWN)
 
     async def erase(self, db: AsyncSession, person: Person, _now: datetime) -> None:
         """What waits is not done any more. What is under way ends, and finds its row gone."""
         await repository.delete_about(db, person.id, person.email_key)
+
+
+async def export_address(db: AsyncSession, email_key: str) -> list[Record]:
+    """What is to be done for an address that was the person's."""
+    return records(await repository.list_about(db, None, email_key), *SHOWN)
 
 
 async def forget_address(db: AsyncSession, email_key: str) -> None:
@@ -33,6 +38,6 @@ async def forget_address(db: AsyncSession, email_key: str) -> None:
 
 
 async def forget_subjects(db: AsyncSession, subject_ids: Sequence[uuid.UUID]) -> None:
-    """Drop what is to be done about rows that are going: `subject` or `change` in a payload."""
+    """Drop what is to be done about rows that are going: `subject`, `change` or `invitation` in a payload."""
     for start in range(0, len(subject_ids), MANY):
         await repository.delete_of(db, [str(each) for each in subject_ids[start : start + MANY]])

@@ -6,10 +6,11 @@ import re
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import HTMLResponse
 
+from app.core.brand import Brand
 from app.core.caller import PUBLIC
 from app.core.deps import DbRead, ServerOf
 from app.core.errors import NotFound
-from app.core.templating import page
+from app.core.templating import Look, page
 from app.mail import dev
 from app.mail.schemas import DevMailOut
 
@@ -59,6 +60,6 @@ async def mailbox_json(db: DbRead) -> list[DevMailOut]:
 
 
 @pages.get("/mailbox")
-async def mailbox(db: DbRead) -> HTMLResponse:
+async def mailbox(db: DbRead, server: ServerOf) -> HTMLResponse:
     """The mails as a page."""
-    return page("dev/mailbox.html", mails=await dev.list_mails(db))
+    return page("dev/mailbox.html", Look(server.kit(Brand)), mails=await dev.list_mails(db))

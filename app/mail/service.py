@@ -1,5 +1,6 @@
 """Writing mails and asking for them to be sent. No secret is ever in a job: links are derived by the worker."""
 
+import textwrap
 from dataclasses import dataclass
 from datetime import datetime
 from email.headerregistry import Address
@@ -10,28 +11,31 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.brand import Brand
+from app.core.i18n import N_, translate
 from app.core.ports import MailTransport
 from app.core.templating import render_html, render_text
 from app.jobs import service as jobs
 from app.jobs.sockets import NotNow, Work
 
 KIND = "mail"
+WIDTH = 76  # of lines of plain text
 NOBODY = ""  # for rows written so that known and unknown accounts cost the same; nothing is sent
 SUBJECTS = {
-    "password-reset": "Reset your password",
-    "password-changed": "Your password was changed",
-    "signed-out-for-safety": "You were signed out for your safety",
-    "new-device": "A new sign-in to your account",
-    "magic-link": "Sign in to your account",
-    "login-stopped": "Too many failed sign-ins to your account",
-    "leaving": "Your account will be erased",
-    "welcome-back": "Your account stays",
-    "verify-email": "Confirm your mail address",
-    "address-taken": "You already have an account",
-    "email-change": "Confirm your new mail address",
-    "email-changed": "Your mail address was changed",
-    "email-change-undone": "The change of your mail address was undone",
-    "invitation": "You are invited",
+    "password-reset": N_("Reset your password"),
+    "password-changed": N_("Your password was changed"),
+    "signed-out-for-safety": N_("You were signed out for your safety"),
+    "new-device": N_("A new sign-in to your account"),
+    "magic-link": N_("Sign in to your account"),
+    "login-stopped": N_("Too many failed sign-ins to your account"),
+    "leaving": N_("Your account will be erased"),
+    "welcome-back": N_("Your account stays"),
+    "verify-email": N_("Confirm your mail address"),
+    "address-taken": N_("You already have an account"),
+    "email-change": N_("Confirm your new mail address"),
+    "email-changed": N_("Your mail address was changed"),
+    "email-change-undone": N_("The change of your mail address was undone"),
+    "invitation": N_("You are invited"),
 }
 
 
@@ -41,44 +45,66 @@ class MailUnconfigured(NotNow):
 
 @dataclass(frozen=True, slots=True)
 class MailKit:
-    """Who sends, by what transport, and what the product is called."""
+    """Who sends, by what transport, in whose name, and the language of people who chose none."""
 
     transport: MailTransport | None
     sender: str
     sender_name: str
     public_url: str
+    brand: Brand
+    default_locale: str
 
-    def compose(self, job_id: UUID, template: str, to: str, now: datetime, values: dict[str, Any]) -> EmailMessage:
+    def compose(
+        self, job_id: UUID, template: str, to: str, now: datetime, values: dict[str, Any], locale: str | None = None
+    ) -> EmailMessage:
         """A mail in text and HTML whose Message-ID is the job's id, so that a second delivery can be told."""
+        locale = locale or self.default_locale
+        subject = translate(locale, SUBJECTS[template])
         message = EmailMessage()
         user, _, host = self.sender.rpartition("@")
         message["From"] = Address(self.sender_name, user, host)
         message["To"] = Address(addr_spec=to)
-        message["Subject"] = SUBJECTS[template]
+        message["Subject"] = subject
         message["Date"] = format_datetime(now)
         message["Message-ID"] = f"<{job_id}@{host}>"
         message["Auto-Submitted"] = "auto-generated"
-        shared = {"product": self.sender_name, "public_url": self.public_url, "subject": SUBJECTS[template], **values}
-        message.set_content(render_text(f"mail/{template}.txt", **shared))
-        message.add_alternative(render_html(f"mail/{template}.html", **shared), subtype="html")
+        shared = {
+            "product": self.brand.product,
+            "public_url": self.public_url,
+            "brand": self.brand,
+            "subject": subject,
+            **values,
+        }
+        message.set_content(wrapped(render_text(f"mail/{template}.txt", locale, **shared)))
+        message.add_alternative(render_html(f"mail/{template}.html", locale, **shared), subtype="html")
         return message
 
-    async def deliver(self, work: Work, template: str, to: str, values: dict[str, Any]) -> None:
-        """Hand one mail over.
+    async def deliver(self, work: Work, template: str, to: str, values: dict[str, Any], *, locale: str | None = None) -> None:
+        """Hand one mail over, in a language of ours or the default one.
 
         Raises:
             MailUnconfigured: nowhere to; the job stays.
         """
         if self.transport is None:
             raise MailUnconfigured
-        await self.transport.send(self.compose(work.id, template, to, work.now, values))
+        await self.transport.send(self.compose(work.id, template, to, work.now, values, locale))
 
     async def run(self, work: Work) -> None:
         """The handler of jobs of kind "mail"."""
-        if work.payload["to"] != NOBODY:
-            await self.deliver(work, work.payload["template"], work.payload["to"], work.payload["values"])
+        payload = work.payload
+        if payload["to"] != NOBODY:
+            await self.deliver(work, payload["template"], payload["to"], payload["values"], locale=payload.get("locale"))
 
 
-async def enqueue(db: AsyncSession, template: str, to: str, now: datetime, **values: str) -> None:
-    """A mail to exactly this address, committed with the caller's change; `values` hold no secret."""
-    await jobs.enqueue(db, KIND, {"template": template, "to": to, "values": values}, now)
+def wrapped(text: str) -> str:
+    """Plain text in lines that any mail program shows whole; what has no spaces, such as a link, stays in one piece."""
+    lines = (textwrap.fill(line, WIDTH, break_long_words=False, break_on_hyphens=False) for line in text.splitlines())
+    return "\n".join(lines) + "\n"
+
+
+async def enqueue(db: AsyncSession, template: str, to: str, now: datetime, *, locale: str | None = None, **values: str) -> None:
+    """A mail to exactly this address, committed with the caller's change; `values` hold no secret.
+
+    `locale` is the person's choice, None where there is none: then it is written in the default language.
+    """
+    await jobs.enqueue(db, KIND, {"template": template, "to": to, "values": values, "locale": locale}, now)

@@ -8,7 +8,6 @@ from app.core.server import Server
 from app.jobs.sockets import HANDLERS, Handler
 from app.mail.service import MailKit
 from app.passwords.deps import ResetKit
-from app.passwords.pages import pages
 from app.passwords.routes import router
 from app.passwords.service import KIND, SendReset, start_reset
 
@@ -26,4 +25,3 @@ def install(server: Server) -> None:
     server.plug(HANDLERS, Handler(KIND, SendReset(server.database, kit, server.kit(MailKit))))
     server.plug(START_RESET, start_reset)
     server.router.include_router(router)
-    server.router.include_router(pages)

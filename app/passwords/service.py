@@ -75,7 +75,9 @@ class SendReset:
             user, token = found
             link = f"{self._kit.url}?token={token}"
             minutes = str(int(self._kit.life.total_seconds() // 60))
-            await self._mail.deliver(work, PURPOSE, user.email, {"username": user.username, "link": link, "minutes": minutes})
+            await self._mail.deliver(
+                work, PURPOSE, user.email, {"username": user.username, "link": link, "minutes": minutes}, locale=user.locale
+            )
 
     async def _issue(self, db: AsyncSession, work: Work) -> tuple[User, str] | None:
         found = await users.find_by_key(db, name_key(work.payload["email"]))
@@ -190,7 +192,9 @@ async def _replace(db: AsyncSession, kit: AuthKit, user: User, password_hash: st
     await users.set_password_hash(db, user, password_hash, kit.passwords.label, now)
     await sessions.end_sessions_of(db, user.id, reason, now)
     await sessions.forget_devices(db, user.id)
-    await mail.enqueue(db, "password-changed", user.email, now, username=user.username, at=f"{now:%Y-%m-%d %H:%M} UTC")
+    await mail.enqueue(
+        db, "password-changed", user.email, now, locale=user.locale, username=user.username, at=f"{now:%Y-%m-%d %H:%M} UTC"
+    )
 
 
 async def _record(db: AsyncSession, fact: Fact, caller: Caller, now: datetime) -> None:

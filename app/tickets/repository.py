@@ -121,11 +121,6 @@ async def void_all(db: AsyncSession, now: datetime) -> int:
     return len((await db.execute(update(Ticket).where(IS_OPEN).values(voided_at=now).returning(Ticket.id))).all())
 
 
-async def delete_tickets(db: AsyncSession, subject_id: uuid.UUID) -> None:
-    """Forget every ticket of a subject, open or not."""
-    await db.execute(delete(Ticket).where(Ticket.subject_id == subject_id))
-
-
 async def delete_old(db: AsyncSession, now: datetime, before: datetime) -> None:
     """Forget tickets that ran out before, and guesses that count no more."""
     await db.execute(delete(Ticket).where(Ticket.expires_at < before))
@@ -146,6 +141,12 @@ async def list_about(db: AsyncSession, subject_id: uuid.UUID, address: str) -> l
 async def delete_about(db: AsyncSession, subject_id: uuid.UUID, address: str) -> None:
     """Forget the tickets of a subject and those for an address."""
     await db.execute(delete(Ticket).where(_about(subject_id, address)))
+
+
+async def list_of(db: AsyncSession, subject_ids: Sequence[uuid.UUID]) -> list[Ticket]:
+    """The tickets of these subjects, oldest first."""
+    of_subjects = select(Ticket).where(Ticket.subject_id.in_(subject_ids))
+    return list((await db.scalars(of_subjects.order_by(Ticket.created_at, Ticket.id))).all())
 
 
 async def delete_of(db: AsyncSession, subject_ids: Sequence[uuid.UUID]) -> None:

@@ -118,11 +118,6 @@ async def void_all(db: AsyncSession, now: datetime) -> int:
     return await repository.void_all(db, now)
 
 
-async def forget(db: AsyncSession, subject_id: uuid.UUID) -> None:
-    """Remove every ticket of a subject, as it is erased."""
-    await repository.delete_tickets(db, subject_id)
-
-
 async def tidy(db: AsyncSession, now: datetime) -> None:
     """Daily: forget what has long run out."""
     await repository.delete_old(db, now, now - KEPT_AFTER_EXPIRY)

@@ -1,0 +1,120 @@
+"""Coming in and going out: /account/sign-in, sign-up, sign-out, reauthenticate."""
+
+from datetime import datetime
+
+from fastapi import APIRouter
+from starlette.responses import RedirectResponse, Response
+
+from app.account.face import SIGN_IN, Face, Open, Own, read
+from app.auth import registration, sessions
+from app.auth import service as auth
+from app.auth.cookies import drop_cookies, hand_over, held_by
+from app.auth.deps import Auth, AuthKit
+from app.auth.schemas import LoginIn, ReauthenticateIn, RegisterIn
+from app.auth.sessions import Pair
+from app.core.client import Client, ClientOf
+from app.core.cookies import DEVICE
+from app.core.csrf import FormFields
+from app.core.deps import Now
+from app.core.errors import AppError, Unauthenticated
+from app.core.limits import Limited
+
+pages = APIRouter(prefix="/account", include_in_schema=False)
+
+
+@pages.get("/sign-in")
+async def show_sign_in(face: Open) -> Response:
+    """The form; who is signed in already goes on."""
+    if face.caller is not None:
+        return face.go_on(face.request.query_params)
+    return face.show("sign-in", face.form(), offers=face.offers)
+
+
+@pages.post("/sign-in", dependencies=[Limited("login")])
+async def sign_in(face: Open, fields: FormFields, kit: Auth, client: ClientOf, now: Now) -> Response:
+    """The flow of POST /auth/login, for a browser that holds its session by cookie."""
+    try:
+        body = read(LoginIn, {name: fields.get(name, "") for name in ("username", "password")})
+        pair = await _log_in(face, kit, body.identifier, body.password, client, now)
+    except AppError as error:
+        return face.refused("sign-in", fields, error, offers=face.offers)
+    return signed_in(face, face.go_on(fields), pair, now)
+
+
+async def _log_in(face: Face, kit: AuthKit, identifier: str, password: str, client: Client, now: datetime) -> Pair:
+    server = face.server
+    device = server.cookies.read(face.request.scope, DEVICE)
+    pair = await auth.log_in(server.database, kit, identifier, password, device, client, now, browser=True)
+    await sessions.end_replaced(server.database, kit, held_by(face.request), client, now)
+    return pair
+
+
+def signed_in(face: Face, answer: RedirectResponse, pair: Pair, now: datetime) -> Response:
+    """The answer, by which the browser keeps its session."""
+    hand_over(answer, face.server, pair, now)
+    return answer
+
+
+@pages.get("/sign-up")
+async def show_sign_up(face: Open) -> Response:
+    """The form; who is signed in already has an account."""
+    if face.caller is not None:
+        return face.go_on(face.request.query_params)
+    if not face.offers["sign_up"]:
+        return face.show("closed", status=403)
+    return face.show("sign-up", face.form())
+
+
+@pages.post("/sign-up", dependencies=[Limited("register")])
+async def sign_up(face: Open, fields: FormFields, kit: Auth, client: ClientOf, now: Now) -> Response:
+    """The flow of POST /auth/register; where that makes the account at once, its owner is signed in."""
+    try:
+        body = read(RegisterIn, fields)
+        made = await registration.register(
+            face.server.database, kit, body.username, body.email, body.password, client, now, locale=face.locale
+        )
+    except AppError as error:
+        return face.refused("sign-up", fields, error)
+    if made is None:
+        return face.go("/account/verify", "registration-mailed")
+    try:
+        pair = await _log_in(face, kit, body.username, body.password, client, now)
+    except AppError:  # too busy just now: the account is there all the same
+        return face.go(SIGN_IN, "registered")
+    return signed_in(face, face.go_on(fields, "registered"), pair, now)
+
+
+@pages.get("/sign-out")
+async def show_sign_out(face: Open) -> Response:
+    """A button: a link alone must not sign anybody out."""
+    return face.show("sign-out")
+
+
+@pages.post("/sign-out")
+async def sign_out(face: Open, _fields: FormFields, kit: Auth, client: ClientOf, now: Now) -> Response:
+    """The flow of POST /auth/logout."""
+    try:
+        async with face.server.database.write() as db:
+            await sessions.log_out(db, kit, held_by(face.request), client, now)
+    except Unauthenticated:
+        pass  # it had ended before; what is wanted is true
+    answer = face.go(SIGN_IN, "signed-out")
+    drop_cookies(face.request, answer)
+    return answer
+
+
+@pages.get("/reauthenticate")
+async def show_reauthenticate(face: Own) -> Response:
+    """The form that a page which wants a fresh proof leads to."""
+    return face.show("reauthenticate", face.form())
+
+
+@pages.post("/reauthenticate", dependencies=[Limited("reauthenticate")])
+async def reauthenticate(face: Own, fields: FormFields, kit: Auth, now: Now) -> Response:
+    """The flow of POST /auth/reauthenticate."""
+    try:
+        body = read(ReauthenticateIn, fields)
+        pair = await auth.reauthenticate(face.server.database, kit, face.known, body.password, now)
+    except AppError as error:
+        return face.refused("reauthenticate", fields, error)
+    return signed_in(face, face.go_on(fields), pair, now)

@@ -1,0 +1,20 @@
+"""What the account pages plug in."""
+
+from app.account import entry_pages, link_pages, own_pages, recovery_pages, verdict
+from app.account.face import error_page
+from app.core.problems import ERROR_PAGE
+from app.core.server import Server
+
+
+def install(server: Server) -> None:
+    """The pages, and how an error looks on one."""
+    server.plug(ERROR_PAGE, error_page)
+    for router in (
+        entry_pages.pages,
+        recovery_pages.pages,
+        link_pages.pages,
+        own_pages.pages,
+        own_pages.well_known,
+        verdict.pages,
+    ):
+        server.router.include_router(router)

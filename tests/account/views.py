@@ -1,0 +1,147 @@
+"""Every page in each state that looks different: what axe checks, and what `make screenshots` shows."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from playwright.async_api import Page
+
+from tests.account.scene import Person, Scene, new_person, sign_in
+
+PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5 Mobile/15E148 Safari/604.1"
+
+View = Callable[["Visit"], Awaitable[None]]
+VIEWS: dict[str, View] = {}
+
+
+@dataclass
+class Visit:
+    """Somebody looks at one page."""
+
+    scene: Scene
+    page: Page
+    person: Person
+
+
+def view(function: View) -> View:
+    """Name a view by its function."""
+    VIEWS[function.__name__.replace("_", "-")] = function
+    return function
+
+
+def plain(name: str, path: str) -> None:
+    """A page that is just opened."""
+
+    async def look(visit: Visit) -> None:
+        await visit.page.goto(path)
+
+    VIEWS[name] = look
+
+
+def own(name: str, path: str) -> None:
+    """A page that somebody signed in just opens."""
+
+    async def look(visit: Visit) -> None:
+        await sign_in(visit.page, visit.person)
+        await visit.page.goto(path)
+
+    VIEWS[name] = look
+
+
+plain("sign-in", "/account/sign-in")
+
+
+@view
+async def sign_in_refused(visit: Visit) -> None:
+    await visit.page.goto("/account/sign-in")
+    await visit.page.get_by_label("Username or mail address").fill(visit.person.username)
+    await visit.page.get_by_label("Password", exact=True).fill("not this one 1!")
+    await visit.page.get_by_role("button", name="Sign in", exact=True).click()
+    await visit.page.get_by_role("alert").wait_for()
+
+
+plain("sign-up", "/account/sign-up")
+
+
+@view
+async def sign_up_refused(visit: Visit) -> None:
+    page = visit.page
+    await page.goto("/account/sign-up")
+    await page.locator("form").evaluate("form => { form.noValidate = true }")
+    await page.get_by_label("Username").fill("no spaces")
+    await page.get_by_label("Mail address").fill("nobody")
+    await page.get_by_label("Password", exact=True).fill("kettle")
+    await page.get_by_role("button", name="Create account").click()
+    await page.get_by_role("alert").wait_for()
+
+
+@view
+async def sign_up_verdict(visit: Visit) -> None:
+    await visit.page.goto("/account/sign-up")
+    await visit.page.get_by_label("Username").fill("alice")
+    await visit.page.get_by_label("Mail address").fill("alice@example.com")
+    await visit.page.get_by_label("Password", exact=True).fill("seven green kettles, humming")
+    await visit.page.get_by_text("Very good.").wait_for()
+
+
+plain("forgot", "/account/forgot")
+plain("forgot-sent", "/account/forgot?done=mailed")
+plain("reset-password", "/account/reset-password?token=abc")
+
+
+@view
+async def dead_link(visit: Visit) -> None:
+    await visit.page.goto(f"/account/reset-password?token={'A' * 64}")
+    await visit.page.get_by_label("New password").fill("quite another 1!")
+    await visit.page.get_by_role("button", name="Set the password").click()
+    await visit.page.get_by_role("alert").wait_for()
+
+
+plain("not-found", "/account/nowhere")
+plain("signed-out", "/account/sign-in?done=signed-out")
+own("sign-out", "/account/sign-out")
+own("reauthenticate", "/account/reauthenticate")
+own("profile", "/account/")
+own("password", "/account/password")
+own("email", "/account/email")
+own("leave", "/account/leave")
+
+
+@view
+async def sessions(visit: Visit) -> None:
+    await visit.scene.log_in(visit.person, PHONE)
+    await sign_in(visit.page, visit.person)
+    await visit.page.goto("/account/sessions?done=session-ended")
+
+
+plain("verify", "/account/verify?done=registration-mailed")
+plain("verify-again", "/account/verify-again")
+
+
+@view
+async def verify_link(visit: Visit) -> None:
+    person = await visit.scene.register()
+    await visit.page.goto(await visit.scene.link(person.email, "Confirm your mail address"))
+
+
+@view
+async def invitation(visit: Visit) -> None:
+    await visit.page.goto(await visit.scene.invite(f"{new_person().username}@example.com"))
+
+
+plain("email-confirm", "/account/email-confirm?token=abc")
+plain("email-undo", "/account/email-undo?token=abc")
+
+
+@view
+async def end_session(visit: Visit) -> None:
+    person = await visit.scene.register()
+    for agent in (PHONE, "curl/8.1"):
+        await visit.scene.log_in(person, agent)
+    await visit.page.goto(await visit.scene.link(person.email, "A new sign-in"))
+
+
+@view
+async def profile_in_german(visit: Visit) -> None:
+    await sign_in(visit.page, visit.person)
+    await visit.page.set_extra_http_headers({"Accept-Language": "de"})
+    await visit.page.goto("/account/?done=profile-saved")
