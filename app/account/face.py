@@ -179,7 +179,7 @@ def token_in(fields: Mapping[str, str]) -> str:
 def error_page(request: Request, error: AppError) -> Response:
     """Part of core.ERROR_PAGE."""
     face = Face(request, request.app.state.server, None)
-    link = (HOME, face.say(N_("Back to your account")))
+    link = (HOME, face.say(N_("To your account")))
     if error.code == "csrf_refused":
         link = (request.scope["path"], face.say(N_("Open the page again")))
     shown = face.message(faults.title_of(error, face.locale), faults.text_of(error, face.locale), link=link, error=error)

@@ -7,6 +7,10 @@ from starlette.responses import Response
 
 from app.account.face import HOME, MAX_TOKEN, SIGN_IN, Face, Open, read, token_in
 from app.auth.deps import Auth
+from app.auth.device_names import load_names
+from app.auth.devices import Devices, end_by_link
+from app.auth.devices import preview as preview_session
+from app.auth.schemas import EndSessionIn
 from app.core.client import ClientOf
 from app.core.csrf import FormFields
 from app.core.deps import Now
@@ -110,6 +114,25 @@ async def undo_email(face: Open, fields: FormFields, auth: Auth, kit: Verificati
     except AppError as error:
         return face.refused("email-undo", fields, error, token=token_in(fields))
     return face.go(SIGN_IN, "address-undone")
+
+
+@pages.get("/end-session")
+async def show_end_session(face: Open, devices: Devices, now: Now, token: LinkToken = "") -> Response:
+    """Which session the link is about, with a button."""
+    async with face.server.database.read() as db:
+        session = await preview_session(db, devices, token[:MAX_TOKEN], now)
+    device = (await load_names())(session.user_agent).in_language(face.locale)
+    place = devices.place_of(session, face.locale)
+    return face.show("end-session", token=token, session=session, device=device, place=place)
+
+
+@pages.post("/end-session", dependencies=[Limited("end_session")])
+async def end_session(face: Open, fields: FormFields, devices: Devices, client: ClientOf, now: Now) -> Response:
+    """The flow of POST /auth/end-session."""
+    body = read(EndSessionIn, fields)
+    async with face.server.database.write() as db:
+        await end_by_link(db, devices, body.token, client, now)
+    return face.go("/account/forgot", "session-ended-by-mail")
 
 
 @pages.get("/invitation")

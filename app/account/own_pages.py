@@ -10,6 +10,8 @@ from app.account.face import HOME, SIGN_IN, Own, Proved, read
 from app.auth import sessions
 from app.auth.cookies import drop_cookies
 from app.auth.deps import Auth
+from app.auth.device_names import load_names
+from app.auth.devices import Devices
 from app.auth.errors import SessionNotFound
 from app.auth.schemas import SessionOut
 from app.core.csrf import FormFields
@@ -91,12 +93,16 @@ async def change_email(face: Proved, fields: FormFields, kit: Verification, now:
 
 
 @pages.get("/sessions")
-async def show_sessions(face: Own, now: Now) -> Response:
+async def show_sessions(face: Own, devices: Devices, now: Now) -> Response:
     """Where one is signed in, the session of this browser first."""
+    name = await load_names()
     async with face.server.database.read() as db:
         found = await sessions.list_own(db, face.known, now)
-    shown = [SessionOut.of(session, face.known.session_id) for session in found]
-    return face.show("sessions", sessions=sorted(shown, key=lambda session: not session.current))
+    here = face.known.session_id
+    named = {each.id: name(each.user_agent) for each in found}
+    shown = [SessionOut.of(each, here, named[each.id], devices.place_of(each, face.locale)) for each in found]
+    names = {key: device.in_language(face.locale) for key, device in named.items()}
+    return face.show("sessions", sessions=sorted(shown, key=lambda session: not session.current), names=names)
 
 
 @pages.post("/sessions")

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
+from app.core.i18n import N_, translate
+
 MOST = 40
 PROGRAM = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,29}(?=/|$)", re.ASCII)
 SPOKEN = {
@@ -33,6 +35,12 @@ class DeviceName:
         if self.browser and self.system:
             return f"{self.browser} on {self.system}"
         return self.browser or self.system or "Unknown device"
+
+    def in_language(self, locale: str) -> str:
+        """The name for people who read that language."""
+        if self.browser and self.system:
+            return translate(locale, N_("%(browser)s on %(system)s"), browser=self.browser, system=self.system)
+        return self.browser or self.system or translate(locale, N_("Unknown device"))
 
 
 async def load_names() -> Callable[[str], DeviceName]:

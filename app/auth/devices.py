@@ -77,13 +77,13 @@ class SendNewDevice:
             values = {
                 "username": user.username,
                 "at": f"{session.created_at:%Y-%m-%d %H:%M} UTC",
-                "device": str(name(session.user_agent)),
+                "device": name(session.user_agent).in_language(user.locale or self._mail.default_locale),
                 "address": session.address,
                 "place": self._kit.place_of(session, user.locale) or "",
                 "link": f"{self._kit.url}?token={token}",
                 "days": str(LINK_LIFE.days),
             }
-            await self._mail.deliver(work, TEMPLATE, work.payload["to"], values)
+            await self._mail.deliver(work, TEMPLATE, work.payload["to"], values, locale=user.locale)
 
     async def _issue(self, db: AsyncSession, work: Work) -> tuple[User, Session, str] | None:
         user = await users.lock_user(db, uuid.UUID(work.payload["user"]))

@@ -191,7 +191,15 @@ async def _end_stolen(db: AsyncSession, claims: RefreshClaims, session: Session,
     fact = Fact.SESSION_FROM_FUTURE if from_future else Fact.SESSION_THEFT
     await audit.record(db, fact, client, now, subject=claims.user_id, session=session.id)
     if user is not None:
-        await mail.enqueue(db, "signed-out-for-safety", user.email, now, username=user.username, at=f"{now:%Y-%m-%d %H:%M} UTC")
+        await mail.enqueue(
+            db,
+            "signed-out-for-safety",
+            user.email,
+            now,
+            locale=user.locale,
+            username=user.username,
+            at=f"{now:%Y-%m-%d %H:%M} UTC",
+        )
 
 
 async def log_out(db: AsyncSession, kit: AuthKit, held: Held, client: Client, now: datetime) -> None:

@@ -106,7 +106,7 @@ async def undo_change(db: AsyncSession, auth: AuthKit, kit: VerificationKit, tok
     if change is None or change.confirmed_at is None or user is None or not user.usable(now):
         raise TicketInvalid
     await tickets.spend(db, ticket, change.old_email_key, now)
-    user_id, given_up, username = user.id, user.email, user.username
+    user_id, given_up, username, locale = user.id, user.email, user.username, user.locale
     for undone in await repository.undo_changes(db, user_id, change.confirmed_at, now):
         await tickets.void(db, undone, now)
     try:
@@ -115,7 +115,8 @@ async def undo_change(db: AsyncSession, auth: AuthKit, kit: VerificationKit, tok
         raise TicketInvalid from None
     await _lock_out(db, auth, await users.get_user(db, user_id), client, now)
     if name_key(given_up) != change.old_email_key:
-        await mail.enqueue(db, "email-change-undone", given_up, now, username=username, at=f"{now:%Y-%m-%d %H:%M} UTC")
+        at = f"{now:%Y-%m-%d %H:%M} UTC"
+        await mail.enqueue(db, "email-change-undone", given_up, now, locale=locale, username=username, at=at)
     await audit.record(db, Fact.EMAIL_CHANGE_UNDONE, client, now, actor=user_id, subject=user_id)
 
 

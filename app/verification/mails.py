@@ -20,7 +20,7 @@ from app.verification.models import EmailChange, PendingRegistration
 
 TAKEN = "address-taken"
 MOST_AGAIN = 3  # registrations of one address that are written to again
-Letter = tuple[str, str, dict[str, str]]  # template, address, values
+Letter = tuple[str, str, dict[str, str], str | None]  # template, address, values, language  # template, address, values
 KINDS = (service.MAIL, service.MAIL_AGAIN, changes.MAIL_CHANGE, changes.MAIL_CHANGED)
 
 
@@ -93,7 +93,7 @@ class Letters:
                 token = await tickets.issue(db, key, ticket_id, changes.UNDO, change.id, address, work.now, changes.UNDO_LIFE)
                 values = {"username": user.username, "at": f"{change.confirmed_at:%Y-%m-%d %H:%M} UTC"}
                 values |= {"link": f"{self._kit.undo_url}?token={token}", "days": str(changes.UNDO_LIFE.days)}
-                letter = (changes.MAIL_CHANGED, change.old_email, values) if token else None
+                letter = (changes.MAIL_CHANGED, change.old_email, values, user.locale) if token else None
         await self._send(work, letter)
 
     async def _to_owner(self, db: AsyncSession, email: str, asking: uuid.UUID | None, work: Work) -> Letter | None:
@@ -102,7 +102,7 @@ class Letters:
         owner = await users.find_by_key(db, key)
         if owner is None and (holder := await repository.find_holder(db, key, work.now)):
             owner = await users.find_user(db, holder)
-        return (TAKEN, email, {"username": owner.username}) if owner and owner.id != asking else None
+        return (TAKEN, email, {"username": owner.username}, owner.locale) if owner and owner.id != asking else None
 
     async def _to_prove(
         self, db: AsyncSession, subject: User | PendingRegistration, ticket_id: uuid.UUID, work: Work
@@ -115,18 +115,19 @@ class Letters:
         if token is None or ticket is None:
             return None
         values = {"username": subject.username, "link": f"{self._kit.url}?token={token}", "hours": _hours(life)}
-        return service.MAIL, subject.email, values | {"code": tickets.code_of(key, ticket)}
+        return service.MAIL, subject.email, values | {"code": tickets.code_of(key, ticket)}, subject.locale
 
     async def _to_confirm(self, db: AsyncSession, change: EmailChange, user: User, work: Work) -> Letter | None:
         key, life = self._kit.change_key, self._kit.change_life
         address = name_key(change.new_email)
         token = await tickets.issue(db, key, change.id, changes.CHANGE, user.id, address, work.now, life)
         values = {"username": user.username, "link": f"{self._kit.change_url}?token={token}", "hours": _hours(life)}
-        return (changes.MAIL_CHANGE, change.new_email, values) if token else None
+        return (changes.MAIL_CHANGE, change.new_email, values, user.locale) if token else None
 
     async def _send(self, work: Work, letter: Letter | None) -> None:
         if letter is not None:
-            await self._mail.deliver(work, *letter)
+            template, to, values, locale = letter
+            await self._mail.deliver(work, template, to, values, locale=locale)
 
     def _check_transport(self) -> None:
         if self._mail.transport is None:

@@ -1,6 +1,9 @@
 """A server as a process with a mail server beside it, a browser, and people who use both."""
 
+import asyncio
 import secrets
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -55,6 +58,32 @@ class Scene:
             answer = await client.post("/auth/register", json=body)
             assert answer.status_code == 201, answer.text
         return person
+
+    async def log_in(self, person: Person, user_agent: str) -> dict[str, Any]:
+        """By the API, from another device; the tokens."""
+        async with httpx2.AsyncClient(base_url=self.base_url, headers={"User-Agent": user_agent}) as client:
+            answer = await client.post("/auth/login", json={"username": person.username, "password": person.password})
+            assert answer.status_code == 200, answer.text
+            tokens: dict[str, Any] = answer.json()
+            return tokens
+
+    async def admin(self) -> Person:
+        """Somebody whom the operator made an admin."""
+        person = await self.register()
+        command = [sys.executable, "-m", "app", "users", "set-role", person.username, "admin"]
+        await asyncio.to_thread(
+            subprocess.run, command, env=self.process.env, cwd=self.process.folder, check=True, stdout=subprocess.DEVNULL
+        )
+        return person
+
+    async def invite(self, email: str) -> str:
+        """The path of an invitation's link."""
+        tokens = await self.log_in(await self.admin(), "an admin's program")
+        async with httpx2.AsyncClient(base_url=self.base_url) as client:
+            bearer = {"Authorization": f"Bearer {tokens['access_token']}"}
+            answer = await client.post("/users/invitations", json={"email": email}, headers=bearer)
+            assert answer.status_code == 201, answer.text
+        return await self.link(email, "You are invited")
 
     async def link(self, email: str, subject: str, count: int = 1) -> str:
         """The path of the mailed link."""

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from playwright.async_api import Page
 
-from tests.account.scene import Person, Scene, sign_in
+from tests.account.scene import Person, Scene, new_person, sign_in
+
+PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5 Mobile/15E148 Safari/604.1"
 
 View = Callable[["Visit"], Awaitable[None]]
 VIEWS: dict[str, View] = {}
@@ -100,4 +102,46 @@ own("sign-out", "/account/sign-out")
 own("reauthenticate", "/account/reauthenticate")
 own("profile", "/account/")
 own("password", "/account/password")
-own("sessions", "/account/sessions")
+own("email", "/account/email")
+own("leave", "/account/leave")
+
+
+@view
+async def sessions(visit: Visit) -> None:
+    await visit.scene.log_in(visit.person, PHONE)
+    await sign_in(visit.page, visit.person)
+    await visit.page.goto("/account/sessions?done=session-ended")
+
+
+plain("verify", "/account/verify?done=registration-mailed")
+plain("verify-again", "/account/verify-again")
+
+
+@view
+async def verify_link(visit: Visit) -> None:
+    person = await visit.scene.register()
+    await visit.page.goto(await visit.scene.link(person.email, "Confirm your mail address"))
+
+
+@view
+async def invitation(visit: Visit) -> None:
+    await visit.page.goto(await visit.scene.invite(f"{new_person().username}@example.com"))
+
+
+plain("email-confirm", "/account/email-confirm?token=abc")
+plain("email-undo", "/account/email-undo?token=abc")
+
+
+@view
+async def end_session(visit: Visit) -> None:
+    person = await visit.scene.register()
+    for agent in (PHONE, "curl/8.1"):
+        await visit.scene.log_in(person, agent)
+    await visit.page.goto(await visit.scene.link(person.email, "A new sign-in"))
+
+
+@view
+async def profile_in_german(visit: Visit) -> None:
+    await sign_in(visit.page, visit.person)
+    await visit.page.set_extra_http_headers({"Accept-Language": "de"})
+    await visit.page.goto("/account/?done=profile-saved")
