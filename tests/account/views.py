@@ -7,6 +7,7 @@ from playwright.async_api import Page
 
 from tests.account.scene import Person, Scene, new_person, sign_in
 
+DESK = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36"
 PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5 Mobile/15E148 Safari/604.1"
 
 View = Callable[["Visit"], Awaitable[None]]
@@ -108,8 +109,9 @@ own("leave", "/account/leave")
 
 @view
 async def sessions(visit: Visit) -> None:
-    await visit.scene.log_in(visit.person, PHONE)
-    await sign_in(visit.page, visit.person)
+    person = await visit.scene.register()
+    await visit.scene.log_in(person, PHONE)
+    await sign_in(visit.page, person)
     await visit.page.goto("/account/sessions?done=session-ended")
 
 
