@@ -23,6 +23,7 @@ from app.infra.migrations import is_current
 from app.invitations import feature as invitations
 from app.jobs import feature as jobs_feature
 from app.jobs import service as jobs
+from app.magiclinks import feature as magiclinks
 from app.mail import feature as mail
 from app.mail.dev import DevMailbox
 from app.passwords import feature as passwords
@@ -43,6 +44,7 @@ FEATURES: tuple[Callable[[Server], None], ...] = (
     users.install,
     auth.install,
     passwords.install,
+    magiclinks.install,
     verification.install,
     health.install,
     privacy.install,

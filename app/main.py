@@ -51,6 +51,7 @@ Authorize (above) logs in by username and password. Every refusal is `applicatio
 TAGS = [
     {"name": "auth", "description": "Register, log in and out, sessions"},
     {"name": "passwords", "description": "Forget, reset, change"},
+    {"name": "magic links", "description": "Sign in by mail, where MAGIC_LINK is true"},
     {"name": "users", "description": "Accounts, for admins"},
     {"name": "health", "description": "Is it alive, ready, well?"},
 ]

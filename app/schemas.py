@@ -16,6 +16,7 @@ from app.auth.schemas import (
 from app.core.problems import FieldProblem, Problem
 from app.health.schemas import HealthOut, LiveOut, ReadyOut
 from app.invitations.schemas import AcceptInvitationIn, InvitationIn, InvitationOut, InvitationPageOut
+from app.magiclinks.schemas import MagicLinkIn, MagicLinkOut, MagicSignInIn
 from app.mail.schemas import DevMailOut
 from app.passwords.schemas import AcceptedOut, ChangePasswordIn, ForgotPasswordIn, ResetPasswordIn
 from app.privacy.schemas import ExportOut, LeavingOut
@@ -51,6 +52,9 @@ __all__ = [
     "LoginIn",
     "LoginOut",
     "LogoutIn",
+    "MagicLinkIn",
+    "MagicLinkOut",
+    "MagicSignInIn",
     "Problem",
     "ProfileIn",
     "ProofOut",

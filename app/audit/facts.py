@@ -15,6 +15,7 @@ class Fact(StrEnum):
     LOGIN_SUCCEEDED = "user.login.succeeded"
     LOGIN_FAILED = "user.login.failed"
     LOGIN_STOPPED = "user.login.stopped"
+    MAGIC_LINK_REQUESTED = "user.magic_link.requested"
     REAUTHENTICATED = "user.reauthenticated"
     REAUTHENTICATION_FAILED = "user.reauthentication_failed"
     SESSION_ENDED = "session.ended"

@@ -162,13 +162,63 @@ async def _succeed(
     await repository.clear_failures(db, attempt.lane, *(() if attempt.device else (attempt.account_lane,)))
     if verdict.upgraded and attempt.candidate.password_hash:
         await users.upgrade_hash(db, user.id, attempt.candidate.password_hash, verdict.upgraded, kit.passwords.label)
-    pair = await sessions.open_session(db, kit, user, client, now, amr="pwd", device=attempt.device, browser=browser)
-    await audit.record(db, Fact.LOGIN_SUCCEEDED, client, now, actor=user.id, subject=user.id, session=pair.session_id)
-    if attempt.device is None and attempt.candidate.last_login_at is not None:
-        await tell_of_new_device(db, user, pair.session_id, now)
-    if attempt.candidate.leaving_at is not None:
-        await users.come_back(db, user, client, now)
+    before = Before(attempt.candidate.last_login_at, attempt.candidate.leaving_at)
+    return await _open(db, kit, user, before, attempt.device, client, now, amr="pwd", browser=browser)
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """How an account was before a login."""
+
+    last_login_at: datetime | None
+    leaving_at: datetime | None
+
+
+async def _open(
+    db: AsyncSession,
+    kit: AuthKit,
+    account: Account,
+    before: Before,
+    device: str | None,
+    client: Client,
+    now: datetime,
+    *,
+    amr: str,
+    browser: bool,
+) -> Pair:
+    """What every login ends with; `device` is the secret of a known one."""
+    pair = await sessions.open_session(db, kit, account, client, now, amr=amr, device=device, browser=browser)
+    who = account.id
+    await audit.record(db, Fact.LOGIN_SUCCEEDED, client, now, actor=who, subject=who, session=pair.session_id, by=amr)
+    if device is None and before.last_login_at is not None:
+        await tell_of_new_device(db, account, pair.session_id, now)
+    if before.leaving_at is not None:
+        await users.come_back(db, account, client, now)
     return pair
+
+
+async def let_in(
+    db: AsyncSession,
+    kit: AuthKit,
+    user: User,
+    device: str | None,
+    client: Client,
+    now: datetime,
+    *,
+    amr: str,
+    browser: bool = False,
+) -> Pair:
+    """A session for who has proved in another way than by password to be the account's owner; the row is held and usable.
+
+    Raises:
+        TokenInvalid: the account was disabled since it was looked at.
+    """
+    known = await repository.find_device(db, user.id, digest(device), now) if device else None
+    before = Before(user.last_login_at, user.leaving_at)
+    account = await users.touch_unchanged(db, user.id, user.epoch, now)
+    if account is None:
+        raise TokenInvalid
+    return await _open(db, kit, account, before, device if known else None, client, now, amr=amr, browser=browser)
 
 
 async def reauthenticate(database: Database, kit: AuthKit, caller: Caller, password: str, now: datetime) -> Pair:

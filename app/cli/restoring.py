@@ -3,10 +3,12 @@
 from app.audit import service as audit
 from app.audit.facts import Fact
 from app.auth import sessions
+from app.auth.devices import KIND as NEW_DEVICE_MAIL
 from app.core.caller import operator
 from app.core.server import Server
 from app.invitations.service import KIND as INVITATION_MAIL
 from app.jobs import service as jobs
+from app.magiclinks.service import KIND as MAGIC_MAIL
 from app.passwords.service import KIND as RESET_MAIL
 from app.tickets import service as tickets
 from app.verification.mails import KINDS as VERIFICATION_MAILS
@@ -18,6 +20,6 @@ async def make_true(server: Server) -> tuple[int, int]:
     async with server.database.write() as db:
         ended = await sessions.end_everything(db, now)
         voided = await tickets.void_all(db, now)
-        await jobs.forget(db, RESET_MAIL, INVITATION_MAIL, *VERIFICATION_MAILS)
+        await jobs.forget(db, RESET_MAIL, MAGIC_MAIL, NEW_DEVICE_MAIL, INVITATION_MAIL, *VERIFICATION_MAILS)
         await audit.record(db, Fact.RESTORED, operator(now).client, now, sessions=ended, tickets=voided)
     return ended, voided

@@ -26,6 +26,7 @@ SUBJECTS = {
     "password-changed": N_("Your password was changed"),
     "signed-out-for-safety": N_("You were signed out for your safety"),
     "new-device": N_("A new sign-in to your account"),
+    "magic-link": N_("Sign in to your account"),
     "login-stopped": N_("Too many failed sign-ins to your account"),
     "leaving": N_("Your account will be erased"),
     "welcome-back": N_("Your account stays"),

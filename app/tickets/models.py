@@ -16,6 +16,7 @@ class Ticket(Base):
 
     The subject is an account, or a row that stands for something asked of one (a pending registration, a change of address,
     a session): such tickets outlive a change of password, which voids those of the account itself.
+    `binding` is the digest of what stands for the browser that asked, where that matters.
     """
 
     __tablename__ = "tickets"
@@ -32,6 +33,7 @@ class Ticket(Base):
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     spent_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     voided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    binding: Mapped[bytes | None] = mapped_column(Digest)
 
 
 class CodeGuess(Base):

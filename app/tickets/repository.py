@@ -41,12 +41,25 @@ async def find_ticket(db: AsyncSession, ticket_id: uuid.UUID) -> Ticket | None:
 
 
 async def add_ticket(
-    db: AsyncSession, ticket_id: uuid.UUID, purpose: str, subject_id: uuid.UUID, address: str, now: datetime, expires_at: datetime
+    db: AsyncSession,
+    ticket_id: uuid.UUID,
+    purpose: str,
+    subject_id: uuid.UUID,
+    address: str,
+    now: datetime,
+    expires_at: datetime,
+    binding: bytes | None = None,
 ) -> None:
     """A new open ticket; the caller holds the account's row."""
     await db.execute(
         insert(Ticket).values(
-            id=ticket_id, purpose=purpose, subject_id=subject_id, address=address, created_at=now, expires_at=expires_at
+            id=ticket_id,
+            purpose=purpose,
+            subject_id=subject_id,
+            address=address,
+            created_at=now,
+            expires_at=expires_at,
+            binding=binding,
         )
     )
 

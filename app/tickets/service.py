@@ -42,6 +42,8 @@ async def issue(
     address: str,
     now: datetime,
     life: timedelta,
+    *,
+    binding: bytes | None = None,
 ) -> str | None:
     """The token of ticket `ticket_id`, made now or at an earlier try; None if it was spent or voided since.
 
@@ -49,7 +51,7 @@ async def issue(
     """
     if await repository.find_ticket(db, ticket_id) is None:
         await repository.void_tickets(db, subject_id, purpose, now)
-        await repository.add_ticket(db, ticket_id, purpose, subject_id, address, now, now + life)
+        await repository.add_ticket(db, ticket_id, purpose, subject_id, address, now, now + life, binding)
     elif not await repository.extend_ticket(db, ticket_id, now + life):
         return None
     ticket = await repository.find_ticket(db, ticket_id)

@@ -39,6 +39,7 @@ def upgrade() -> None:
     )
 
     op.execute("ALTER TABLE tickets RENAME COLUMN user_id TO subject_id")
+    op.add_column("tickets", sa.Column("binding", sa.LargeBinary(length=32), nullable=True))
     op.create_index(
         "ix_tickets_open_address", "tickets", ["address", "purpose"], sqlite_where=TICKET_OPEN, postgresql_where=TICKET_OPEN
     )
@@ -120,6 +121,7 @@ def downgrade() -> None:
     op.drop_table("pending_registrations")
     op.drop_table("code_guesses")
     op.drop_index("ix_tickets_open_address", table_name="tickets")
+    op.drop_column("tickets", "binding")
     op.execute("ALTER TABLE tickets RENAME COLUMN subject_id TO user_id")
     op.drop_index("ix_audit_events_about_another", table_name="audit_events")
     op.drop_column("sessions", "authenticated_at")
