@@ -14,13 +14,13 @@ from app.auth.blocklist import note_ended
 from app.auth.deps import AuthKit
 from app.auth.errors import RefreshRefused, SessionGone, SessionNotFound
 from app.auth.models import Session
-from app.auth.utils import RefreshClaims, SessionFacts
+from app.auth.utils import RefreshClaims
 from app.core.caller import Caller, confirm
 from app.core.client import Client
 from app.core.cookies import new_session_cookie, session_id_in
 from app.core.crypto import digest, equal, keyed_digest, new_id, random_secret
 from app.core.errors import TokenInvalid, Unauthenticated
-from app.core.ports import Account, Rotated, Rotation, Rotations
+from app.core.ports import Account, Rotation, Rotations, SessionFacts
 from app.database import Database
 from app.mail import service as mail
 from app.users import service as users
@@ -90,23 +90,26 @@ async def open_session(
     if device is None:
         device = random_secret()
         await repository.add_device(db, account.id, digest(device), now, now + DEVICE_LIFE)
-    return _pair(kit, account, session, now, device, cookie)
+    return _pair(kit, account, _facts(session), now, device, cookie)
+
+
+def _facts(session: Session) -> SessionFacts:
+    return SessionFacts(
+        session.id, session.generation, session.rotated_at, session.authenticated_at, session.expires_at, session.amr
+    )
 
 
 def _pair(
     kit: AuthKit,
     account: Account,
-    session: Session | Rotated,
+    session: SessionFacts,
     now: datetime,
     device: str | None = None,
     cookie: str | None = None,
 ) -> Pair:
-    facts = SessionFacts(
-        session.id, session.generation, session.rotated_at, session.authenticated_at, session.expires_at, session.amr
-    )
     life = min(kit.tokens.access_life, session.expires_at - now)
-    access = kit.tokens.write_access(account, facts, now)
-    refresh_token = None if cookie else kit.tokens.write_refresh(account, facts)
+    access = kit.tokens.write_access(account, session, now)
+    refresh_token = None if cookie else kit.tokens.write_refresh(account, session)
     return Pair(access, refresh_token, int(life.total_seconds()), session.id, session.expires_at, device, cookie)
 
 
@@ -125,7 +128,7 @@ async def renew_proof(db: AsyncSession, kit: AuthKit, account: Account, caller: 
     session = await repository.renew_proof(db, caller.session_id, before, after, now)
     if session is None:
         raise TokenInvalid
-    return _pair(kit, account, session, now, cookie=cookie)
+    return _pair(kit, account, _facts(session), now, cookie=cookie)
 
 
 async def refresh_plainly(rotations: Rotations, kit: AuthKit, token: str, client: Client, now: datetime) -> Pair | None:
@@ -138,7 +141,7 @@ async def refresh_plainly(rotations: Rotations, kit: AuthKit, token: str, client
     claims = kit.tokens.read_refresh(token, now)
     who = _client_digest(kit, client)
     rotated = await rotations.rotate(Rotation(claims.session_id, claims.user_id, claims.generation, who, now))
-    return _pair(kit, rotated.account, rotated, now) if rotated else None
+    return _pair(kit, rotated.account, rotated.session, now) if rotated else None
 
 
 def _client_digest(kit: AuthKit, client: Client) -> bytes:
@@ -175,7 +178,7 @@ async def refresh(db: AsyncSession, kit: AuthKit, token: str, client: Client, no
         user = await users.find_user(db, claims.user_id)
     if user is None:
         raise TokenInvalid
-    return _pair(kit, user.account(), session, now)
+    return _pair(kit, user.account(), _facts(session), now)
 
 
 async def _end_stolen(db: AsyncSession, claims: RefreshClaims, session: Session, client: Client, now: datetime) -> None:

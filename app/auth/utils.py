@@ -30,7 +30,7 @@ from pwdlib.hashers.bcrypt import BcryptHasher
 from app.auth.password_rules import normalise
 from app.core.crypto import b64encode, derive_key, keyed_digest
 from app.core.errors import TokenInvalid
-from app.core.ports import Account
+from app.core.ports import Account, SessionFacts
 
 BCRYPT_BYTES = 72
 PREHASHED = "$authkeep-hmac-sha384$"
@@ -164,18 +164,6 @@ class RefreshClaims:
     user_id: uuid.UUID
     session_id: uuid.UUID
     generation: int
-
-
-@dataclass(frozen=True, slots=True)
-class SessionFacts:
-    """What tokens say of a session."""
-
-    id: uuid.UUID
-    generation: int
-    rotated_at: datetime
-    authenticated_at: datetime
-    expires_at: datetime
-    amr: str
 
 
 class Tokens:

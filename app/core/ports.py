@@ -74,8 +74,8 @@ class Rotation:
 
 
 @dataclass(frozen=True, slots=True)
-class Rotated:
-    """A session with its next generation, committed."""
+class SessionFacts:
+    """What tokens say of a session."""
 
     id: uuid.UUID
     generation: int
@@ -83,6 +83,13 @@ class Rotated:
     authenticated_at: datetime
     expires_at: datetime
     amr: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """A session with its next generation, committed, and whose it is."""
+
+    session: SessionFacts
     account: Account
 
 

@@ -4,7 +4,7 @@ import uuid
 from datetime import UTC
 
 from app.core.permissions import ROLES
-from app.core.ports import Account, Rotated, Rotation
+from app.core.ports import Account, Rotated, Rotation, SessionFacts
 from app.infra.postgres_batches import Line, PostgresBatches, Row, array, moment
 
 UUID_OID, INT_OID, BYTES_OID, MOMENT_OID = 2950, 23, 17, 1184
@@ -64,4 +64,4 @@ def _rotated(row: Row) -> Rotated | None:
     if role is None:
         return None
     who = Account(user_id, username, email, role, verified, registered_at.astimezone(UTC))
-    return Rotated(sid, generation, rotated_at, authenticated_at, expires_at, amr, who)
+    return Rotated(SessionFacts(sid, generation, rotated_at, authenticated_at, expires_at, amr), who)

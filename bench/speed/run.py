@@ -42,7 +42,7 @@ class Sizes:
     cold_tokens: int = 65_536  # four times what the server remembers
     refreshes: int = 180_000
     memory_requests: int = 1_000_000
-    memory_warm_up: int = 50_000
+    memory_warm_up: int = 300_000  # both feeds twice: only then has what is remembered of signatures been replaced throughout
     scale_users: int = 1_000_000
     scale_small: int = 1_000
     scale_refreshes: int = 90_000

@@ -17,11 +17,11 @@ from sqlalchemy.engine import URL, Engine, make_url
 
 from app.auth.models import Session
 from app.auth.sessions import USED_TO
-from app.auth.utils import SessionFacts, Tokens, label_of
+from app.auth.utils import Tokens, label_of
 from app.config import Settings
 from app.core.crypto import new_id
 from app.core.permissions import Role
-from app.core.ports import Account
+from app.core.ports import Account, SessionFacts
 from app.database import tune_sqlite
 from app.users.models import HashScheme, User
 from bench.speed.wrk import Feed, write_feed

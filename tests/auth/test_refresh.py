@@ -274,7 +274,7 @@ async def test_the_kinds_of_token_never_stand_in_for_each_other(client: AsyncCli
 async def test_a_refresh_token_with_another_users_name_in_it_is_refused(client: AsyncClient, server: Server) -> None:
     """Even were one signed so: the session's row knows whose it is."""
     from app.auth.deps import AuthKit
-    from app.auth.utils import SessionFacts
+    from app.core.ports import SessionFacts
 
     victim, other = await api.new_user(client), await api.new_user(client)
     row = await session_row(server, sid_of(victim.tokens))

@@ -160,6 +160,9 @@ WRITES: list[tuple[str, str, dict[str, Any] | None]] = [
     ("PUT", "/users/{user}/role", {"role": "admin"}),
     ("PUT", "/users/{user}/status", {"active": False}),
     ("DELETE", "/users/{user}", None),
+    ("POST", "/auth/me/email", {"new_email": "new.home@example.org"}),
+    ("POST", "/users/invitations", {"email": "guest@example.org", "role": "user"}),
+    ("DELETE", "/users/invitations/{invitation}", None),
 ]
 
 
@@ -180,7 +183,7 @@ async def test_a_write_whose_session_ended_after_the_check_is_refused_and_writes
     second = await api.login(client, admin.username)
     passed = await hook_check(server, monkeypatch, sid_of(admin.tokens), clock)
     before = await everything(server)
-    path = path.format(second=sid_of(second), user=user.id)
+    path = path.format(second=sid_of(second), user=user.id, invitation=user.id)
     refused = await client.request(method, path, headers=admin.headers, json=body)
     assert (refused.status_code, refused.json()["code"]) == (401, "token_invalid")
     assert passed() == 1  # the check had let it in
@@ -210,7 +213,8 @@ async def test_every_write_of_the_api_is_among_those_tried(app: FastAPI) -> None
         for method, operation in operations.items()
         if operation.get("security") and method != "get" and path != "/auth/logout"
     }
-    assert writes == {(method, path.format(second="{session_id}", user="{user_id}")) for method, path, _ in WRITES}
+    names = {"second": "{session_id}", "user": "{user_id}", "invitation": "{invitation_id}"}
+    assert writes == {(method, path.format(**names)) for method, path, _ in WRITES}
 
 
 async def hook_check(

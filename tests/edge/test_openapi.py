@@ -27,6 +27,15 @@ def operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def test_every_endpoint_is_there(document: dict[str, Any]) -> None:
     promised = """
         POST /auth/register
+        POST /auth/verify-email
+        POST /auth/verify-email/resend
+        POST /auth/me/email
+        POST /auth/me/email/confirm
+        POST /auth/me/email/undo
+        POST /auth/invitations/accept
+        POST /users/invitations
+        GET /users/invitations
+        DELETE /users/invitations/{invitation_id}
         POST /auth/login
         POST /auth/logout
         POST /auth/logout-all
@@ -58,6 +67,7 @@ def test_every_endpoint_is_there(document: dict[str, Any]) -> None:
 
 def test_every_operation_names_the_answers_it_can_give(document: dict[str, Any]) -> None:
     limited = {"register", "login", "refresh", "forgot_password", "reset_password", "change_password", "export_me"}
+    limited |= {"verify_email", "resend_verification", "change_email", "confirm_email", "undo_email", "accept_invitation"}
     for name, operation in operations(document).items():
         statuses = set(operation["responses"])
         wanted = set()
@@ -100,7 +110,8 @@ def test_signed_in_operations_and_no_others_ask_for_a_token(document: dict[str, 
     assert list(document["components"]["securitySchemes"]) == ["Login"]
     assert document["components"]["securitySchemes"]["Login"]["flows"]["password"]["tokenUrl"] == "/auth/login"
     open_to_all = {name for name, operation in operations(document).items() if not operation.get("security")}
-    public = {"register", "login", "refresh", "forgot-password", "reset-password"}
+    public = {"register", "login", "refresh", "forgot-password", "reset-password", "verify-email", "verify-email/resend"}
+    public |= {"me/email/confirm", "me/email/undo", "invitations/accept"}
     assert open_to_all == {f"POST /auth/{name}" for name in public} | {"GET /health/", "GET /health/live", "GET /health/ready"}
 
 

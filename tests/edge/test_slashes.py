@@ -20,7 +20,7 @@ def routes(app: FastAPI) -> list[tuple[str, str]]:
 
 
 def fill(path: str, **values: str) -> str:
-    known = {"name": "authkeep.css", "file": "docs.css", "user_id": "x", "session_id": "x"} | values
+    known = {"name": "authkeep.css", "file": "docs.css", "user_id": "x", "session_id": "x", "invitation_id": "x"} | values
     return re.sub(r"{(\w+)}", lambda match: known[match[1]], path)
 
 

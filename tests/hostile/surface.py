@@ -32,6 +32,8 @@ def good_value(field: str) -> Any:
         "display_name": f"Name {CANARY}",
         "locale": "de",
         "transport": "body",
+        "code": "ABCD-EFGH",
+        "new_email": f"{api.new_username()}.{CANARY}@example.org",
     }
     return values[field]
 
@@ -60,6 +62,8 @@ class Operation:
         body = {field: good_value(field) for field in self.fields}
         if self.path == "/auth/login":
             del body["email"]  # one of the two
+        if self.path == "/auth/verify-email":
+            del body["email"], body["code"]  # or these two
         return body
 
     def body_with(self, field: str, raw: str) -> bytes:
@@ -67,6 +71,8 @@ class Operation:
         body = {name: json.dumps(value) for name, value in self.good_body().items()} | {field: raw}
         if self.path == "/auth/login" and field == "email":
             del body["username"]
+        if self.path == "/auth/verify-email" and field != "token":
+            body = {"email": json.dumps(good_value("email")), "code": json.dumps(good_value("code"))} | {field: raw}
         return ("{" + ", ".join(f'"{name}": {text}' for name, text in body.items()) + "}").encode("utf-8", "surrogatepass")
 
     def url(self, **values: str) -> str:

@@ -9,10 +9,10 @@ import pytest
 from joserfc import jws
 
 from app.auth import utils
-from app.auth.utils import SessionFacts, Tokens
+from app.auth.utils import Tokens
 from app.core.errors import TokenInvalid
 from app.core.permissions import Role
-from app.core.ports import Account
+from app.core.ports import Account, SessionFacts
 from tests.auth.test_tokens import decode, encode, signed
 
 SECRET = "a secret of thirty-two characters or more"

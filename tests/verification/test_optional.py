@@ -53,7 +53,8 @@ async def test_the_link_proves_the_address_once_and_signs_nobody_in(
 
 
 async def test_the_code_proves_the_address_however_it_is_typed(postman: Postman, client: AsyncClient) -> None:
-    for number, typed in enumerate([str, str.lower, lambda code: code.replace("-", " "), lambda code: code.replace("-", "")]):
+    ways: list[Callable[[str], str]] = [str, str.lower, lambda code: code.replace("-", " "), lambda code: code.replace("-", "")]
+    for number, typed in enumerate(ways):
         user = await api.register(client, f"user{number}")
         code = code_in(await letter(postman, user["email"]))
         done = await verify(client, email=user["email"].upper(), code=typed(code))
@@ -112,8 +113,9 @@ async def test_the_fourth_mail_in_an_hour_for_an_address_is_dropped_in_silence(
     for spelling in ("ada@example.com", "ADA@example.com", "Ada@EXAMPLE.com", "aDA@example.com"):
         assert (await resend(client, spelling)).status_code == 202
     await postman.deliver()
-    assert len(smtp.sent_to(user["email"], VERIFY)) == 1 + 3 - 2  # of three at once only the newest link is sent
-    assert (await verify(client, token=token_in(smtp.sent_to(user["email"], VERIFY)[-1]))).status_code == 200
+    mails = smtp.sent_to(user["email"], VERIFY)
+    assert len(mails) == 1 + 3
+    assert [(await verify(client, token=token_in(mail))).status_code for mail in mails].count(200) == 1
 
 
 @pytest.mark.env(RATE_LIMIT_ENABLED="true", RATE_LIMIT_RESEND="2/hour", RATE_LIMIT_VERIFY_EMAIL="2/hour")

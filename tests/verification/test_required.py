@@ -2,12 +2,13 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from httpx2 import AsyncClient
+from httpx2 import AsyncClient, Response
 from sqlalchemy import select
 
 from app.auth.deps import AuthKit
@@ -112,7 +113,7 @@ async def both_worlds(client: AsyncClient, server: Server, email: str, name: str
     """What a stranger does with an address, call by call: the answers, and what the database was asked."""
     answers, asked_each = [], []
     with heard(server.database) as asked:
-        for call in (
+        calls: list[Callable[[], Awaitable[Response]]] = [
             lambda: sign_up(client, name, email),
             lambda: sign_up(client, name.upper(), "other@example.com"),
             lambda: log_in(client, name),
@@ -122,7 +123,8 @@ async def both_worlds(client: AsyncClient, server: Server, email: str, name: str
             lambda: sign_up(client, f"x{name[1:]}", email),
             lambda: resend(client, email),
             lambda: resend(client, email),
-        ):
+        ]
+        for call in calls:
             asked.clear()
             answers.append(words(await call()))
             asked_each.append(list(asked))
