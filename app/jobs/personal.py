@@ -10,6 +10,7 @@ from app.core.personal import Person, Record, records
 from app.jobs import repository
 
 MANY = 500
+SHOWN = ("id", "kind", "payload", "created_at", "run_at", "attempts", "dead_at")
 
 
 class JobsAbout:
@@ -19,12 +20,16 @@ class JobsAbout:
 
     async def export(self, db: AsyncSession, person: Person) -> list[Record]:
         """Mails that wait to be sent, and the like."""
-        about = await repository.list_about(db, person.id, person.email_key)
-        return records(about, "id", "kind", "payload", "created_at", "run_at", "attempts", "dead_at")
+        return records(await repository.list_about(db, person.id, person.email_key), *SHOWN)
 
     async def erase(self, db: AsyncSession, person: Person, _now: datetime) -> None:
         """What waits is not done any more. What is under way ends, and finds its row gone."""
         await repository.delete_about(db, person.id, person.email_key)
+
+
+async def export_address(db: AsyncSession, email_key: str) -> list[Record]:
+    """What is to be done for an address that was the person's."""
+    return records(await repository.list_about(db, None, email_key), *SHOWN)
 
 
 async def forget_address(db: AsyncSession, email_key: str) -> None:

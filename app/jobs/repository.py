@@ -105,7 +105,7 @@ def _said(name: str) -> Any:
     return Job.payload[name].as_string()
 
 
-async def list_about(db: AsyncSession, user_id: uuid.UUID, email_key: str) -> list[Job]:
+async def list_about(db: AsyncSession, user_id: uuid.UUID | None, email_key: str) -> list[Job]:
     """Jobs for an account or its address, oldest first."""
     return list((await db.scalars(select(Job).where(_about(user_id, email_key)).order_by(Job.created_at, Job.id))).all())
 

@@ -15,12 +15,16 @@ class DevMailsTo:
 
     async def export(self, db: AsyncSession, person: Person) -> list[Record]:
         """What was sent to the address."""
-        mails = await repository.list_dev_mails_to(db, person.email_key)
-        return records(mails, "id", "sent_at", "recipient", "subject")
+        return await export_address(db, person.email_key)
 
     async def erase(self, db: AsyncSession, person: Person, _now: datetime) -> None:
         """All of it."""
         await forget_address(db, person.email_key)
+
+
+async def export_address(db: AsyncSession, email_key: str) -> list[Record]:
+    """What was sent to an address."""
+    return records(await repository.list_dev_mails_to(db, email_key), "id", "sent_at", "recipient", "subject")
 
 
 async def forget_address(db: AsyncSession, email_key: str) -> None:

@@ -10,6 +10,7 @@ from app.core.personal import Person, Record, records
 from app.tickets import repository
 
 MANY = 500
+SHOWN = ("id", "purpose", "address", "created_at", "expires_at", "spent_at", "voided_at")
 
 
 class TicketsOf:
@@ -19,12 +20,19 @@ class TicketsOf:
 
     async def export(self, db: AsyncSession, person: Person) -> list[Record]:
         """What each was for and what became of it; the links themselves are stored nowhere."""
-        tickets = await repository.list_about(db, person.id, person.email_key)
-        return records(tickets, "id", "purpose", "address", "created_at", "expires_at", "spent_at", "voided_at")
+        return records(await repository.list_about(db, person.id, person.email_key), *SHOWN)
 
     async def erase(self, db: AsyncSession, person: Person, _now: datetime) -> None:
         """All of them."""
         await repository.delete_about(db, person.id, person.email_key)
+
+
+async def export_subjects(db: AsyncSession, subject_ids: Sequence[uuid.UUID]) -> list[Record]:
+    """The tickets of rows that stand for something asked of an account."""
+    found: list[Record] = []
+    for start in range(0, len(subject_ids), MANY):
+        found += records(await repository.list_of(db, subject_ids[start : start + MANY]), *SHOWN)
+    return found
 
 
 async def forget_subjects(db: AsyncSession, subject_ids: Sequence[uuid.UUID]) -> None:

@@ -143,6 +143,12 @@ async def delete_about(db: AsyncSession, subject_id: uuid.UUID, address: str) ->
     await db.execute(delete(Ticket).where(_about(subject_id, address)))
 
 
+async def list_of(db: AsyncSession, subject_ids: Sequence[uuid.UUID]) -> list[Ticket]:
+    """The tickets of these subjects, oldest first."""
+    of_subjects = select(Ticket).where(Ticket.subject_id.in_(subject_ids))
+    return list((await db.scalars(of_subjects.order_by(Ticket.created_at, Ticket.id))).all())
+
+
 async def delete_of(db: AsyncSession, subject_ids: Sequence[uuid.UUID]) -> None:
     """Forget the tickets of these subjects."""
     await db.execute(delete(Ticket).where(Ticket.subject_id.in_(subject_ids)))

@@ -31,4 +31,4 @@ class UserNotFound(NotFound):
 class LastAdmin(AppError):
     """Nobody could administer the server any more."""
 
-    code, status, title = "last_admin", 409, "The last active admin can't be demoted, disabled or deleted"
+    code, status, title = "last_admin", 409, "The last active admin can't be demoted, disabled or deleted, nor leave"

@@ -316,9 +316,8 @@ async def leave(db: AsyncSession, caller: Caller, now: datetime) -> datetime:
     await repository.update_user(db, user.id, leaving_at=now, epoch=user.epoch + 1)
     await _record(db, Fact.LEAVING_STARTED, caller, user, now)
     erased_at = now + KEPT_AFTER_LEAVING
-    await mail.enqueue(
-        db, "leaving", user.email, now, locale=user.locale, username=user.username, at=f"{erased_at:%Y-%m-%d %H:%M} UTC"
-    )
+    at = f"{erased_at:%Y-%m-%d %H:%M} UTC"
+    await mail.enqueue(db, "leaving", user.email, now, locale=user.locale, username=user.username, at=at)
     return erased_at
 
 
@@ -326,15 +325,8 @@ async def come_back(db: AsyncSession, account: Account, client: Client, now: dat
     """Take the leaving of who signs in back, once; the row is held and was found usable."""
     if await repository.clear_leaving(db, account.id):
         await audit.record(db, Fact.LEAVING_CANCELLED, client, now, actor=account.id, subject=account.id)
-        await mail.enqueue(
-            db,
-            "welcome-back",
-            account.email,
-            now,
-            locale=account.locale,
-            username=account.username,
-            at=f"{now:%Y-%m-%d %H:%M} UTC",
-        )
+        at = f"{now:%Y-%m-%d %H:%M} UTC"
+        await mail.enqueue(db, "welcome-back", account.email, now, locale=account.locale, username=account.username, at=at)
 
 
 async def erase_who_left(db: AsyncSession, user_id: uuid.UUID, client: Client, now: datetime) -> bool:

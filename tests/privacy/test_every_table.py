@@ -1,0 +1,111 @@
+"""docs/privacy.md says of each table what becomes of a person's rows; each is checked against a person who has one there."""
+
+import re
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+
+from app.core.personal import PERSONAL_DATA
+from app.core.server import Server
+from app.models import Base
+from tests.mail.postman import Postman, rows_of
+from tests.privacy.scene import Someone, as_actor, someone
+from tests.support.processes import ROOT
+
+LINE = re.compile(r"^\| `(\w+)` \| ([^|]*) \| ([^|]*) \|$", re.MULTILINE)
+NOT_SHOWN = {  # columns that the export leaves out, and why
+    "users": {
+        "username_key": "derived from the username",
+        "email_key": "derived from the address",
+        "password_hash": "a secret's; its scheme is said",
+        "epoch": "counts changes, for the server's own use",
+    },
+    "sessions": {
+        "user_id": "the account itself",
+        "generation": "counts refreshes, for the server's own use",
+        "rotated_at": "the moment of the last refresh, which used_at says",
+        "rotated_by": "a keyed digest",
+        "cookie_digest": "a secret's",
+    },
+    "known_devices": {"user_id": "the account itself", "digest": "a secret's"},
+    "login_failures": {"key": "a keyed digest", "told_at": "whether a mail was sent, which is an event"},
+    "tickets": {"subject_id": "the account, or a row that is shown"},
+    "jobs": {"lease": "the worker's own", "lease_until": "the worker's own", "failing_since": "the worker's own"}
+    | {"last_error": "the name of an error"},
+    "dev_mails": {"text": "may hold a live link; development only", "html": "may hold a live link; development only"},
+    "audit_events": {"actor_id": "said as `by`", "subject_id": "said as `about`"},
+    "pending_registrations": {
+        "username_key": "derived from the username",
+        "email_key": "derived from the address",
+        "password_hash": "a secret's, and perhaps somebody else's",
+        "scheme": "of that hash",
+    },
+    "email_changes": {"user_id": "the account itself", "epoch": "for the server's own use", "old_email_key": "derived"},
+    "invitations": {"email_key": "derived from the address", "invited_by": "said by where it stands"},
+}
+
+
+def decided() -> dict[str, tuple[str, str]]:
+    """Of each table: where the export has it, and what erasing does."""
+    words = (ROOT / "docs" / "privacy.md").read_text()
+    return {table: (where.strip(), erased.strip()) for table, where, erased in LINE.findall(words)}
+
+
+def shown(data: dict[str, Any], path: str) -> list[dict[str, Any]]:
+    """What stands under a path such as `password.failed_tries`."""
+    found: Any = data
+    for name in path.split("`")[1].split("."):
+        found = found[name]
+    return [found] if isinstance(found, dict) else found
+
+
+def names(row: dict[str, Any], who: Someone) -> bool:
+    text = repr({key: value for key, value in row.items() if not isinstance(value, bytes)}).lower()
+    return any(mark in text for mark in (who.user.id, who.id.hex, who.user.username))
+
+
+@pytest.fixture
+async def who(app: FastAPI, server: Server, postman: Postman) -> Someone:
+    found = await someone(app, server, postman)
+    await as_actor(server, found)
+    return found
+
+
+def test_every_table_is_decided() -> None:
+    assert set(decided()) == set(Base.metadata.tables)
+
+
+async def test_every_part_stands_in_the_docs(server: Server) -> None:
+    parts = {part.name for part in PERSONAL_DATA.of(server.parts)}
+    documented = {where.split("`")[1].split(".")[0] for where, _ in decided().values() if where.startswith("`")}
+    assert parts == documented
+
+
+async def test_what_is_held_is_in_the_export(client: AsyncClient, server: Server, who: Someone) -> None:
+    answer = await client.get("/auth/me/export", headers=who.headers)
+    data = answer.json()["data"]
+    for table, (where, _) in decided().items():
+        naming = [row for row in await rows_of(server, table) if names(row, who)]
+        if not where.startswith("`"):
+            assert naming == [], f"{table} names the person, and the export does not show it"
+            continue
+        entries = shown(data, where) + data["email_changes"].get(where.strip("`"), [])
+        if table != "login_failures":  # whose keys are digests
+            assert len(entries) >= len(naming) > 0, table
+        columns = {column.name for column in Base.metadata.tables[table].columns}
+        assert entries, table
+        assert columns - set(entries[0]) == set(NOT_SHOWN.get(table, {})), table
+
+
+def test_what_is_not_shown_has_a_reason() -> None:
+    for table, columns in NOT_SHOWN.items():
+        assert set(columns) < {column.name for column in Base.metadata.tables[table].columns}
+        assert all(columns.values())
+
+
+async def test_a_table_that_nobody_decided_on_is_found(server: Server, who: Someone) -> None:
+    """The control: the person does have rows almost everywhere."""
+    holding = {name for name in Base.metadata.tables if any(names(row, who) for row in await rows_of(server, name))}
+    assert holding == set(Base.metadata.tables) - {"daily_rounds", "hash_schemes", "code_guesses", "login_failures"}
