@@ -59,7 +59,7 @@ class SendMagicLink:
             found = await self._issue(db, work)
         if found is not None:
             user, values = found
-            await self._mail.deliver(work, TEMPLATE, user.email, values)
+            await self._mail.deliver(work, TEMPLATE, user.email, values, locale=user.locale)
 
     async def _issue(self, db: AsyncSession, work: Work) -> tuple[User, dict[str, str]] | None:
         key = name_key(work.payload["email"])
