@@ -117,3 +117,11 @@ async def sign_in(page: Page, person: Person, password: str | None = None) -> No
     await page.get_by_label("Password", exact=True).fill(password or person.password)
     await page.get_by_role("button", name="Sign in", exact=True).click()
     await expect(page.get_by_role("heading", name="Profile")).to_be_visible()
+
+
+async def ask_magic_link(page: Page, email: str) -> None:
+    """Through the page."""
+    await page.goto("/account/magic-link")
+    await page.get_by_label("Mail address").fill(email)
+    await page.get_by_role("button", name="Send the link").click()
+    await expect(page.get_by_label("Code")).to_be_visible()
