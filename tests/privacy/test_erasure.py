@@ -45,7 +45,6 @@ async def erase(server: Server, who: Someone, client: AsyncClient, clock: Travel
     await work()
 
 
-@pytest.mark.asvs("V14.2.7")
 async def test_the_person_is_nowhere_and_the_audit_log_is_whole(
     app: FastAPI, client: AsyncClient, server: Server, postman: Postman, clock: TravellingClock, work: Work
 ) -> None:
