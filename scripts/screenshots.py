@@ -52,9 +52,8 @@ async def shoot(stage: Scene, scheme: str, width: int, only: str) -> dict[str, b
         if only not in name:
             continue
         viewport = {"width": width, "height": HEIGHTS[width]}
-        async with stage.context(
-            viewport=viewport, color_scheme=scheme, reduced_motion="reduce", timezone_id="UTC", user_agent=DESK
-        ) as context:
+        options = {"color_scheme": scheme, "reduced_motion": "reduce", "timezone_id": "UTC", "user_agent": DESK}
+        async with stage.context(viewport=viewport, **options) as context:
             page = await context.new_page()
             await look(Visit(stage, page, person))
             pictures[name] = await page.screenshot(full_page=True, caret="hide")
