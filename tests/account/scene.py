@@ -7,12 +7,18 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx2
 from playwright.async_api import Browser, BrowserContext, Page, expect
+from sqlalchemy import select
 
+from app.auth.models import Session
+from app.config import load_settings
+from app.database import Database
+from app.users.models import User
 from tests.support.processes import free_port
 from tests.support.servers import ServerProcess
 from tests.support.smtp import SmtpServer, links_in
@@ -85,6 +91,22 @@ class Scene:
             assert answer.status_code == 201, answer.text
         return await self.link(email, "You are invited")
 
+    async def status(self, path: str, access_token: str) -> int:
+        """What a call with this token is answered."""
+        async with httpx2.AsyncClient(base_url=self.base_url) as client:
+            return (await client.get(path, headers={"Authorization": f"Bearer {access_token}"})).status_code
+
+    async def age_proofs(self, person: Person) -> None:
+        """Make the person's proofs of who they are an hour older, in the database itself."""
+        settings = load_settings(self.env, env_file=None)
+        database = Database(settings.database_url)
+        owner = select(User.id).where(User.username == person.username).scalar_subquery()
+        async with database.write() as db:
+            sessions = list((await db.scalars(select(Session).where(Session.user_id == owner))).all())
+            for session in sessions:
+                session.authenticated_at -= timedelta(hours=1)
+        await database.close()
+
     async def link(self, email: str, subject: str, count: int = 1) -> str:
         """The path of the mailed link."""
         message = await self.smtp.wait_for_async(email, count, subject)
@@ -117,3 +139,11 @@ async def sign_in(page: Page, person: Person, password: str | None = None) -> No
     await page.get_by_label("Password", exact=True).fill(password or person.password)
     await page.get_by_role("button", name="Sign in", exact=True).click()
     await expect(page.get_by_role("heading", name="Profile")).to_be_visible()
+
+
+async def ask_magic_link(page: Page, email: str) -> None:
+    """Through the page."""
+    await page.goto("/account/magic-link")
+    await page.get_by_label("Mail address").fill(email)
+    await page.get_by_role("button", name="Send the link").click()
+    await expect(page.get_by_label("Code")).to_be_visible()

@@ -37,7 +37,7 @@ async def test_it_is_a_file_that_nobody_keeps(client: AsyncClient, server: Serve
     assert answer.json()["data"]["events"][-1]["fact"] == "user.data.exported"
 
 
-@pytest.mark.asvs("V14.2.6", "V15.3.1")
+@pytest.mark.asvs("V15.3.1")
 async def test_it_says_what_there_is_and_no_secret(
     app: FastAPI, client: AsyncClient, server: Server, postman: Postman, smtp: Any
 ) -> None:
