@@ -7,8 +7,11 @@ import pytest
 from playwright.async_api import Browser, Page
 
 from tests.account.scene import Scene, scene
+from tests.mail.postman import postman
 from tests.support.browsers import ABSENT, chromium, find_chromium
 from tests.support.smtp import SmtpServer
+
+__all__ = ["postman"]
 
 
 @pytest.fixture(scope="session")

@@ -75,10 +75,16 @@ class Scene:
 
     async def admin(self) -> Person:
         """Somebody whom the operator made an admin."""
-        person = await self.register()
-        command = [sys.executable, "-m", "app", "users", "set-role", person.username, "admin"]
+        person = new_person()
+        command = [sys.executable, "-m", "app", "users", "create", person.username, person.email, "--role", "admin"]
         await asyncio.to_thread(
-            subprocess.run, command, env=self.process.env, cwd=self.process.folder, check=True, stdout=subprocess.DEVNULL
+            subprocess.run,
+            command,
+            env=self.process.env,
+            cwd=self.process.folder,
+            input=f"{person.password}\n{person.password}\n".encode(),
+            check=True,
+            stdout=subprocess.DEVNULL,
         )
         return person
 
@@ -122,12 +128,14 @@ def new_person(username: str | None = None) -> Person:
 
 
 @asynccontextmanager
-async def scene(browser: Browser, smtp: SmtpServer, env: Mapping[str, str], folder: Path) -> AsyncIterator[Scene]:
+async def scene(
+    browser: Browser, smtp: SmtpServer, env: Mapping[str, str], folder: Path, *, launcher: Path | None = None
+) -> AsyncIterator[Scene]:
     """The server of this environment, at an address that is its PUBLIC_URL."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     full = {**env, **SPEED, "PUBLIC_URL": url, "PORT": str(port)}
-    with ServerProcess("serve", full, folder, port=port) as process:
+    with ServerProcess("serve", full, folder, port=port, launcher=launcher) as process:
         process.wait_ready()
         yield Scene(url, smtp, browser, process, full)
 
