@@ -268,6 +268,9 @@ LOGINS: list[tuple[str, bytes]] = [
     ("application/x-www-form-urlencoded", b"username=NAME&password=%zz&device=%00"),
     ("text/plain", b'{"username": "NAME", "password": "PASSWORD"}'),
     ("", b'{"username": "NAME", "password": "PASSWORD"}'),
+    ("application/json", b'{"username": "NAME", "password": "PASSWORD", "transport": "cookie"}'),
+    ("application/json", b'{"username": "NAME", "password": "PASSWORD", "transport": "letter"}'),
+    ("application/x-www-form-urlencoded", b"username=NAME&password=PASSWORD&transport=cookie"),
 ]
 REFRESHES: list[tuple[str, bytes]] = [
     ("application/json", b'{"refresh_token": "TOKEN"}'),
@@ -282,13 +285,20 @@ REFRESHES: list[tuple[str, bytes]] = [
     ("application/json", b""),
     ("application/json", b"x" * 70_000),
     ("text/plain", b'{"refresh_token": "TOKEN"}'),
+    ("application/json", b'{"refresh_token": "TOKEN", "transport": "cookie"}'),
+    ("application/json", b'{"transport": "cookie"}'),
+    ("application/json", b'{"refresh_token": null}'),
 ]
 
 
 def form_of(answer: Response) -> tuple[int, dict[str, str], object]:
     """What an answer looks like: secrets and their lengths aside."""
     status, headers, _ = shown(answer)
-    headers = {name: re.sub(r"=[A-Za-z0-9_-]{43};", "=…;", value) for name, value in headers.items() if name != "content-length"}
+    headers = {
+        name: re.sub(r"=[A-Za-z0-9_.-]{43,};|Max-Age=\d+", "=…;", value)
+        for name, value in headers.items()
+        if name != "content-length"
+    }
     body = answer.json()
     secret = {"access_token", "refresh_token", "device"}
     return status, headers, {name: "…" if name in secret else value for name, value in body.items()}
