@@ -74,12 +74,23 @@ def updated(locale: str, found: dict[str, list[str]]) -> Catalog:
     return catalog
 
 
-def written(catalog: Catalog) -> tuple[bytes, bytes]:
-    """The .po and the .mo of a catalog."""
-    po, mo = io.BytesIO(), io.BytesIO()
-    write_po(po, catalog, width=120, include_lineno=False)
-    write_mo(mo, catalog)
-    return po.getvalue(), mo.getvalue()
+def po_text(catalog: Catalog) -> bytes:
+    """The .po of a catalog."""
+    buffer = io.BytesIO()
+    write_po(buffer, catalog, width=120, include_lineno=False)
+    return buffer.getvalue()
+
+
+def mo_bytes(po: bytes) -> bytes:
+    """The .mo of a .po."""
+    catalog = read_po(io.BytesIO(po))
+    dateless = Dateless(locale=catalog.locale, fuzzy=False)
+    for message in catalog:
+        if message.id and message.string:
+            dateless.add(message.id, message.string)
+    buffer = io.BytesIO()
+    write_mo(buffer, dateless)
+    return buffer.getvalue()
 
 
 def main() -> None:
@@ -91,7 +102,8 @@ def main() -> None:
         if locale == SOURCE:
             continue
         catalog = updated(locale, found)
-        for path, content in zip((po_file(locale), po_file(locale).with_suffix(".mo")), written(catalog), strict=True):
+        po = po_text(catalog)
+        for path, content in ((po_file(locale), po), (po_file(locale).with_suffix(".mo"), mo_bytes(po))):
             if path.exists() and path.read_bytes() == content:
                 continue
             wrong.append(path.relative_to(ROOT).as_posix())

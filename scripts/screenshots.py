@@ -15,7 +15,7 @@ from pathlib import Path
 from playwright.async_api import Browser
 
 from tests.account.scene import Scene, scene
-from tests.account.views import VIEWS, Visit
+from tests.account.views import DESK, VIEWS, Visit
 from tests.support.browsers import ABSENT, chromium, find_chromium
 from tests.support.smtp import SmtpServer
 from tests.support.stacks import settings_env, sqlite_url
@@ -25,7 +25,7 @@ TARGET = ROOT / "docs" / "img" / "pages"
 SCHEMES = ("light", "dark")
 HEIGHTS = {390: 760, 1280: 800}
 PER_ROW = {390: 7, 1280: 4}
-SHOWN = {390: 195, 1280: 400}  # how wide a picture is on its sheet
+SHOWN = {390: 180, 1280: 350}  # how wide a picture is on its sheet
 SHEET = """<!doctype html><meta charset="utf-8"><style>
 body {{ margin: 0; padding: 16px; width: max-content; font: 13px system-ui; background: {ground}; color: {ink} }}
 main {{ display: grid; grid-template-columns: repeat({columns}, {width}px); gap: 16px }}
@@ -46,13 +46,14 @@ BRAND = {
 
 async def shoot(stage: Scene, scheme: str, width: int, only: str) -> dict[str, bytes]:
     """A picture of each view."""
-    person = await stage.register()
+    person = await stage.register(f"amelia{scheme[0]}{width}")
     pictures = {}
     for name, look in VIEWS.items():
         if only not in name:
             continue
         viewport = {"width": width, "height": HEIGHTS[width]}
-        async with stage.context(viewport=viewport, color_scheme=scheme, reduced_motion="reduce", timezone_id="UTC") as context:
+        options = {"color_scheme": scheme, "reduced_motion": "reduce", "timezone_id": "UTC", "user_agent": DESK}
+        async with stage.context(viewport=viewport, **options) as context:
             page = await context.new_page()
             await look(Visit(stage, page, person))
             pictures[name] = await page.screenshot(full_page=True, caret="hide")

@@ -1,6 +1,6 @@
 """What the account pages plug in."""
 
-from app.account import entry_pages, link_pages, own_pages, recovery_pages, verdict
+from app.account import entry_pages, link_pages, magic_pages, own_pages, recovery_pages, verdict
 from app.account.face import error_page
 from app.core.problems import ERROR_PAGE
 from app.core.server import Server
@@ -18,3 +18,5 @@ def install(server: Server) -> None:
         verdict.pages,
     ):
         server.router.include_router(router)
+    if server.settings.MAGIC_LINK:
+        server.router.include_router(magic_pages.pages)

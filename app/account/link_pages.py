@@ -37,10 +37,10 @@ async def show_verify(face: Open, kit: Verification, now: Now, token: LinkToken 
     """Of a link, whose account it is about, with a button; without one, the form for the code."""
     if not token:
         email = face.me.email if face.me and not face.me.email_verified else ""
-        return face.show("verify", face.form({"email": email}), token="", code="", username="")
+        return face.show("verify", face.form({"email": email}), token="", username="")
     async with face.server.database.read() as db:
         username = await verification.preview(db, kit, token[:MAX_TOKEN], now)
-    return face.show("verify", token=token, code="", username=username)
+    return face.show("verify", token=token, username=username)
 
 
 @pages.post("/verify", dependencies=[Limited("verify_email")])
@@ -55,9 +55,9 @@ async def verify(face: Open, fields: FormFields, kit: Verification, client: Clie
                 await verification.verify_by_code(db, kit, body.email, body.code, client, now)
             else:
                 username = await verification.preview_code(db, kit, body.email, body.code, now)
-                return face.show("verify", face.form({"email": body.email}), token="", code=body.code, username=username)
+                return face.show("verify", face.form({"email": body.email}), token="", typed_code=body.code, username=username)
     except AppError as error:
-        return face.refused("verify", fields, error, token="", code="", username="")
+        return face.refused("verify", fields, error, token="", username="")
     return _onward(face, "verified" if face.caller else "verified-account")
 
 

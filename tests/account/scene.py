@@ -7,12 +7,18 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx2
 from playwright.async_api import Browser, BrowserContext, Page, expect
+from sqlalchemy import select
 
+from app.auth.models import Session
+from app.config import load_settings
+from app.database import Database
+from app.users.models import User
 from tests.support.processes import free_port
 from tests.support.servers import ServerProcess
 from tests.support.smtp import SmtpServer, links_in
@@ -69,10 +75,16 @@ class Scene:
 
     async def admin(self) -> Person:
         """Somebody whom the operator made an admin."""
-        person = await self.register()
-        command = [sys.executable, "-m", "app", "users", "set-role", person.username, "admin"]
+        person = new_person()
+        command = [sys.executable, "-m", "app", "users", "create", person.username, person.email, "--role", "admin"]
         await asyncio.to_thread(
-            subprocess.run, command, env=self.process.env, cwd=self.process.folder, check=True, stdout=subprocess.DEVNULL
+            subprocess.run,
+            command,
+            env=self.process.env,
+            cwd=self.process.folder,
+            input=f"{person.password}\n{person.password}\n".encode(),
+            check=True,
+            stdout=subprocess.DEVNULL,
         )
         return person
 
@@ -84,6 +96,22 @@ class Scene:
             answer = await client.post("/users/invitations", json={"email": email}, headers=bearer)
             assert answer.status_code == 201, answer.text
         return await self.link(email, "You are invited")
+
+    async def status(self, path: str, access_token: str) -> int:
+        """What a call with this token is answered."""
+        async with httpx2.AsyncClient(base_url=self.base_url) as client:
+            return (await client.get(path, headers={"Authorization": f"Bearer {access_token}"})).status_code
+
+    async def age_proofs(self, person: Person) -> None:
+        """Make the person's proofs of who they are an hour older, in the database itself."""
+        settings = load_settings(self.env, env_file=None)
+        database = Database(settings.database_url)
+        owner = select(User.id).where(User.username == person.username).scalar_subquery()
+        async with database.write() as db:
+            sessions = list((await db.scalars(select(Session).where(Session.user_id == owner))).all())
+            for session in sessions:
+                session.authenticated_at -= timedelta(hours=1)
+        await database.close()
 
     async def link(self, email: str, subject: str, count: int = 1) -> str:
         """The path of the mailed link."""
@@ -100,12 +128,14 @@ def new_person(username: str | None = None) -> Person:
 
 
 @asynccontextmanager
-async def scene(browser: Browser, smtp: SmtpServer, env: Mapping[str, str], folder: Path) -> AsyncIterator[Scene]:
+async def scene(
+    browser: Browser, smtp: SmtpServer, env: Mapping[str, str], folder: Path, *, launcher: Path | None = None
+) -> AsyncIterator[Scene]:
     """The server of this environment, at an address that is its PUBLIC_URL."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     full = {**env, **SPEED, "PUBLIC_URL": url, "PORT": str(port)}
-    with ServerProcess("serve", full, folder, port=port) as process:
+    with ServerProcess("serve", full, folder, port=port, launcher=launcher) as process:
         process.wait_ready()
         yield Scene(url, smtp, browser, process, full)
 
@@ -117,3 +147,11 @@ async def sign_in(page: Page, person: Person, password: str | None = None) -> No
     await page.get_by_label("Password", exact=True).fill(password or person.password)
     await page.get_by_role("button", name="Sign in", exact=True).click()
     await expect(page.get_by_role("heading", name="Profile")).to_be_visible()
+
+
+async def ask_magic_link(page: Page, email: str) -> None:
+    """Through the page."""
+    await page.goto("/account/magic-link")
+    await page.get_by_label("Mail address").fill(email)
+    await page.get_by_role("button", name="Send the link").click()
+    await expect(page.get_by_label("Code")).to_be_visible()

@@ -5,9 +5,13 @@ from dataclasses import dataclass
 
 from playwright.async_api import Page
 
-from tests.account.scene import Person, Scene, new_person, sign_in
+from tests.account.scene import Person, Scene, ask_magic_link, new_person, sign_in
 
-PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5 Mobile/15E148 Safari/604.1"
+DESK = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36"
+PHONE = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
+    "Version/17.5 Mobile/15E148 Safari/604.1"
+)
 
 View = Callable[["Visit"], Awaitable[None]]
 VIEWS: dict[str, View] = {}
@@ -108,8 +112,9 @@ own("leave", "/account/leave")
 
 @view
 async def sessions(visit: Visit) -> None:
-    await visit.scene.log_in(visit.person, PHONE)
-    await sign_in(visit.page, visit.person)
+    person = await visit.scene.register()
+    await visit.scene.log_in(person, PHONE)
+    await sign_in(visit.page, person)
     await visit.page.goto("/account/sessions?done=session-ended")
 
 
@@ -126,6 +131,19 @@ async def verify_link(visit: Visit) -> None:
 @view
 async def invitation(visit: Visit) -> None:
     await visit.page.goto(await visit.scene.invite(f"{new_person().username}@example.com"))
+
+
+plain("magic-link", "/account/magic-link")
+plain("magic-link-sent", "/account/magic-link?done=mailed")
+
+
+@view
+async def magic_link_elsewhere(visit: Visit) -> None:
+    person = await visit.scene.register()
+    async with visit.scene.context() as context:
+        page = await context.new_page()
+        await ask_magic_link(page, person.email)
+    await visit.page.goto(await visit.scene.link(person.email, "Sign in to your account"))
 
 
 plain("email-confirm", "/account/email-confirm?token=abc")

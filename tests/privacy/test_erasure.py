@@ -45,7 +45,6 @@ async def erase(server: Server, who: Someone, client: AsyncClient, clock: Travel
     await work()
 
 
-@pytest.mark.asvs("V14.2.7")
 async def test_the_person_is_nowhere_and_the_audit_log_is_whole(
     app: FastAPI, client: AsyncClient, server: Server, postman: Postman, clock: TravellingClock, work: Work
 ) -> None:
@@ -80,7 +79,7 @@ def test_of_each_record_it_is_decided_what_may_stay() -> None:
     facts = (ROOT / "docs" / "audit.md").read_text().partition("| fact |")[2].partition("\n\n")[0]
     keys = {key for line in facts.splitlines()[2:] for key in re.findall(r"`(\w+)`", line.split("|")[3])}
     assert keys - IMPERSONAL == {"username_before", "username_after"} | {"sessions", "tickets"}  # the latter are about nobody
-    assert IMPERSONAL <= keys
+    assert keys >= IMPERSONAL
 
 
 async def test_other_people_notice_nothing(

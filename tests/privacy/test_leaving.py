@@ -12,6 +12,7 @@ from sqlalchemy import delete, update
 
 from app.core.server import Server
 from app.models import Job, User
+from app.users import service as users
 from tests.auth.holding import Gate, pool_of
 from tests.auth.scene import assert_dead, events, execute, session_row, sid_of, status_of, two_clients
 from tests.mail.postman import NEW_PASSWORD, Postman, near, rows_of, token_in
@@ -125,6 +126,20 @@ async def test_leaving_twice_at_once_is_leaving_once(
     assert sorted(answer.status_code for answer in answers) == [202] + [401] * 19
     assert len(await events(server, "user.leaving.started")) == 1
     assert len([row for row in await rows_of(server, "jobs") if row["kind"] == "erasure"]) == 1
+
+
+async def test_without_reading_the_session_again_one_would_leave_several_times(
+    client: AsyncClient, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control: a server broken on purpose, to which a session that was alive when the request came is alive for good."""
+
+    async def believe(*_: Any) -> None: ...
+
+    monkeypatch.setattr(users, "confirm", believe)
+    user = await api.new_user(client)
+    answers = await asyncio.gather(*(leave(client, user.headers) for _ in range(20)))
+    assert sum(answer.status_code == 202 for answer in answers) > 1
+    assert len(await events(server, "user.leaving.started")) > 1
 
 
 @pytest.mark.parametrize("after", [timedelta(0), WEEK - timedelta(seconds=5)])

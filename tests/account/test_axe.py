@@ -1,0 +1,56 @@
+"""axe-core on every page in each of its states, light and dark, on a phone and on a desk."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Page
+
+from tests.account.scene import Scene
+from tests.account.views import VIEWS, Visit
+
+AXE = Path(__file__).parent / "axe" / "axe.min.js"
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+RUN = "async tags => (await axe.run(document, {runOnly: tags})).violations.map(v => ({...v, nodes: v.nodes.map(n => n.html)}))"
+SERIOUS = {"serious", "critical"}
+pytestmark = pytest.mark.env(MAGIC_LINK="true", TERMS_URL="https://example.com/terms", RATE_LIMIT_FORGOT_PASSWORD="1000/minute")
+
+
+async def faults_of(page: Page) -> list[str]:
+    """What axe finds on the page as it is, in either scheme."""
+    await page.add_script_tag(path=AXE)
+    found: list[str] = []
+    for scheme in ("light", "dark"):
+        await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
+        violations: list[dict[str, Any]] = await page.evaluate(RUN, RULES)
+        found += [f"{scheme}: {each['id']}: {each['nodes'][:2]}" for each in violations if each["impact"] in SERIOUS]
+    return found
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 760), (1280, 800)], ids=["phone", "desk"])
+async def test_axe_finds_nothing_serious_on_any_page_and_nothing_sticks_out(stage: Scene, width: int, height: int) -> None:
+    person = await stage.register()
+    found: dict[str, list[str]] = {}
+    for name, look in VIEWS.items():
+        # axe is put into the page by the test, which the pages' own policy would not let happen.
+        async with stage.context(bypass_csp=True, viewport={"width": width, "height": height}) as context:
+            page = await context.new_page()
+            await look(Visit(stage, page, person))
+            if faults := await faults_of(page):
+                found[name] = faults
+            if await page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+                found.setdefault(name, []).append("scrolls sideways")
+    assert found == {}
+    assert len(VIEWS) > 25
+
+
+async def test_axe_sees_a_page_that_is_bad(stage: Scene) -> None:
+    """The control: the same page without its labels and with text that is too pale."""
+    async with stage.context(bypass_csp=True) as context:
+        page = await context.new_page()
+        await page.goto("/account/sign-in")
+        await page.evaluate("for (const label of document.querySelectorAll('label')) label.remove()")
+        await page.evaluate("document.querySelector('.lead').style.color = '#ccc'")
+        found = " ".join(await faults_of(page))
+    assert "label" in found
+    assert "color-contrast" in found
