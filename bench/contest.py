@@ -12,9 +12,9 @@ from bench.accounts import PASSWORD, WRONG, Person, State, people, seed, stored
 from bench.classifier import Pair
 from bench.line import Answer, Line, request_of
 
-Flow = Literal["login", "forgot-password"]
+Flow = Literal["login", "forgot-password", "register", "resend", "verify-email"]
 WARM_UP = 100
-STATUS = {"login": 401, "forgot-password": 202}
+STATUS = {"login": 401, "forgot-password": 202, "register": 202, "resend": 202, "verify-email": 400}
 Progress = Callable[[int], None]
 
 
@@ -44,6 +44,13 @@ class Field:
         """What is sent for somebody: the same bytes but for the name."""
         if self.contest.flow == "forgot-password":
             return request_of("/auth/forgot-password", {"email": person.email})
+        if self.contest.flow == "register":  # a name nobody has, with an address that somebody may have
+            body = {"username": f"n{person.username}", "email": person.email, "password": PASSWORD}
+            return request_of("/auth/register", body)
+        if self.contest.flow == "resend":
+            return request_of("/auth/verify-email/resend", {"email": person.email})
+        if self.contest.flow == "verify-email":
+            return request_of("/auth/verify-email", {"email": person.email, "code": "2222-2222"})
         name = person.email if self.contest.by_address else person.username
         return request_of("/auth/login", {"username": name, "password": PASSWORD if self.contest.right else WRONG})
 

@@ -13,7 +13,8 @@ TEXT = """<!-- Written by `python -m bench.timing`; edit bench/report.py instead
 
 A stranger who can tell by an answer, or by how long it takes, whether somebody has an account here, has learnt something that
 is none of their business. Authkeep gives one answer at one cost: login hashes for nobody as long as for somebody and writes the
-same rows; forgot-password writes one job and looks nobody up, which the worker does up to 2 seconds later.
+same rows; forgot-password writes one job and looks nobody up, which the worker does up to 2 seconds later. So do sign-up, where
+addresses must be proved first, and asking for its mail again. A code is compared with five, whatever there is.
 
 ## What is measured
 
@@ -24,7 +25,7 @@ direction that tell most of them apart, and is judged on the other half. 50 % is
 is a matter of luck, so the figure is the mean of 101 random halvings, with their 5th and 95th percentile beside it.
 
 The bound is **55 %**, and **90 %** must be told apart on a server that is broken on purpose (`bench/broken_timing.py`: unknown
-users are refused at once; tickets are issued and mails sent within the request).
+users are refused at once; taken addresses are looked up before hashing; tickets are issued and mails sent within the request).
 
 ## What came out
 
@@ -41,8 +42,8 @@ Run it again: `{command}` (about {minutes} minutes; `--scale 0.1` for a quick lo
 
 ## What it does not show
 
-- Registration says that a name or an address is taken: that is what a form must say to the person in front of it. It is
-  limited by address.
+- With EMAIL_VERIFICATION=optional registration says that an address is taken, and in either mode that a name is: that is what a
+  form must say to the person in front of it. It is limited by address.
 - A worker in the same process has more to do for a known address than for an unknown one, at a random moment within the next 2
   seconds. Whoever watches the server's pace by other requests sees a little more work some time later; `WORKER_IN_SERVER=false`
   and `python -m app worker` keep that out of the server process.

@@ -18,7 +18,11 @@ from tests.support.servers import ServerProcess
 from tests.support.smtp import SmtpServer
 from tests.support.stacks import Stack, Templates, new_name, settings_env
 
-UNLIMITED = {"RATE_LIMIT_ENABLED": "false", "RATE_LIMIT_FORGOT_PASSWORD_ACCOUNT": "999999/minute"}
+UNLIMITED = {
+    "RATE_LIMIT_ENABLED": "false",
+    "RATE_LIMIT_FORGOT_PASSWORD_ACCOUNT": "999999/minute",
+    "RATE_LIMIT_RESEND_ACCOUNT": "999999/minute",
+}
 BROKEN = Path(__file__).with_name("broken_timing.py")
 
 

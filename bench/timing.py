@@ -1,7 +1,8 @@
 """Can a stranger tell by the clock whether somebody has an account? `python -m bench.timing` measures and writes the docs.
 
-Both stacks; login and forgot-password; accounts in every state a refusal can be about; bcrypt at cost 4, where everything but
-the hash shows best, and at cost 12, as in production; and each once more on a server broken on purpose.
+Both stacks; login, forgot-password, sign-up where addresses are proved first; accounts in every state a refusal can be about;
+bcrypt at cost 4, where everything but the hash shows best, and at cost 12, as in production; and each once more on a server
+broken on purpose.
 Writes bench/results/timing.json, and docs/timing.md from it (`--docs` writes only the latter, from the former).
 """
 
@@ -65,6 +66,12 @@ def rounds_to_run(scale: float) -> list[Round]:
         contest("cheaper bcrypt, stopped, right password", "login", 300, scheme="bcrypt/04", state="stopped", right=True),
     )
     cost4, cost6, cost12 = ({"BCRYPT_ROUNDS": cost} for cost in ("4", "6", "12"))
+    proof = (
+        contest("sign-up", "register", 1000),
+        contest("verification mail again", "resend", 1000),
+        contest("wrong code", "verify-email", 1000),
+    )
+    required = cost4 | {"EMAIL_VERIFICATION": "required"}
     argon = {"PASSWORD_HASH": "argon2id", "BCRYPT_ROUNDS": "4"}
     return [
         Round("cost 4", cost4, main4),
@@ -73,6 +80,8 @@ def rounds_to_run(scale: float) -> list[Round]:
         Round("cost 12, broken", cost12, main12, broken=True),
         Round("states of accounts, cost 4", cost4, states),
         Round("stored schemes, cost 6", cost6, schemes),
+        Round("address proved first", required, proof),
+        Round("address proved first, broken", required, proof[:2], broken=True),
         Round("Argon2id", argon, (contest("login", "login", 300), contest("hash by bcrypt", "login", 300, scheme="bcrypt/04"))),
     ]
 

@@ -4,6 +4,8 @@ The browser holds Authkeep's cookie for this host. The site passes it on to /aut
 """
 
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from html import escape
 from urllib.parse import parse_qsl, quote
@@ -19,7 +21,6 @@ INSIDE = os.environ.get("AUTHKEEP_INSIDE", AUTHKEEP)  # as this server reaches i
 HERE = os.environ.get("SITE_URL", "http://localhost:9000")
 COOKIE = "__Host-authkeep" if AUTHKEEP.startswith("https:") else "authkeep"
 
-authkeep = httpx2.AsyncClient(base_url=INSIDE, timeout=6)
 notes: dict[str, list[str]] = {}  # by the account's id: names change hands
 
 
@@ -42,7 +43,7 @@ async def user_of(request: Request) -> User | None:
     if cookie is None:
         return None
     try:
-        answer = await authkeep.get("/auth/verify", headers={"Cookie": f"{COOKIE}={cookie}"})
+        answer = await request.app.state.authkeep.get("/auth/verify", headers={"Cookie": f"{COOKIE}={cookie}"})
     except httpx2.HTTPError:
         raise ConnectionError from None
     if answer.status_code == 401:
@@ -89,7 +90,15 @@ async def unavailable(_request: Request, _error: Exception) -> Response:
     return HTMLResponse("Please try again in a moment.", status_code=503, headers={"Retry-After": "1"})
 
 
+@asynccontextmanager
+async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    """Connections to Authkeep are kept open."""
+    async with httpx2.AsyncClient(base_url=INSIDE, timeout=6) as app.state.authkeep:
+        yield
+
+
 app = Starlette(
+    lifespan=lifespan,
     routes=[Route("/", show_notes, methods=["GET"]), Route("/", add_note, methods=["POST"])],
     exception_handlers={ConnectionError: unavailable},
 )

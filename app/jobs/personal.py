@@ -6,11 +6,14 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.personal import Person, Record, records
+from app.core.personal import Person, Record, record
 from app.jobs import repository
+from app.jobs.models import Job
 
 MANY = 500
-SHOWN = ("id", "kind", "payload", "created_at", "run_at", "attempts", "dead_at")
+SHOWN = ("id", "kind", "created_at", "run_at", "attempts", "dead_at")
+# Of a payload; what else is in one is a digest, or an id that a secret is derived from.
+SAID = frozenset({"template", "to", "values", "locale", "email", "address", "agent", "request", "user", "subject"})
 
 
 class JobsAbout:
@@ -20,7 +23,7 @@ class JobsAbout:
 
     async def export(self, db: AsyncSession, person: Person) -> list[Record]:
         """Mails that wait to be sent, and the like."""
-        return records(await repository.list_about(db, person.id, person.email_key), *SHOWN)
+        return _shown(await repository.list_about(db, person.id, person.email_key))
 
     async def erase(self, db: AsyncSession, person: Person, _now: datetime) -> None:
         """What waits is not done any more. What is under way ends, and finds its row gone."""
@@ -29,7 +32,7 @@ class JobsAbout:
 
 async def export_address(db: AsyncSession, email_key: str) -> list[Record]:
     """What is to be done for an address that was the person's."""
-    return records(await repository.list_about(db, None, email_key), *SHOWN)
+    return _shown(await repository.list_about(db, None, email_key))
 
 
 async def forget_address(db: AsyncSession, email_key: str) -> None:
@@ -41,3 +44,9 @@ async def forget_subjects(db: AsyncSession, subject_ids: Sequence[uuid.UUID]) ->
     """Drop what is to be done about rows that are going: `subject`, `change` or `invitation` in a payload."""
     for start in range(0, len(subject_ids), MANY):
         await repository.delete_of(db, [str(each) for each in subject_ids[start : start + MANY]])
+
+
+def _shown(jobs: Sequence[Job]) -> list[Record]:
+    return [
+        record(job, *SHOWN) | {"payload": {name: value for name, value in job.payload.items() if name in SAID}} for job in jobs
+    ]

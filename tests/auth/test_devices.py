@@ -250,7 +250,6 @@ async def test_a_file_names_the_place_in_the_persons_language(
         assert find(unknown, "en") is None, unknown
 
 
-@pytest.mark.asvs("V13.4.1")
 def test_a_file_that_is_none_stops_the_start_in_one_line(env: dict[str, str], tmp_path: Path) -> None:
     bad, cut = tmp_path / "bad.mmdb", tmp_path / "cut.mmdb"
     bad.write_bytes(b"not a database" * 100)

@@ -241,6 +241,7 @@ async def stop(client: AsyncClient, clock: TravellingClock, *names: str, tries: 
 
 @pytest.mark.promise("P8")
 @pytest.mark.asvs("V6.3.1", "V6.3.5")
+@pytest.mark.usefixtures("no_welcome_mail")
 async def test_fifty_failures_over_all_identifiers_stop_strangers_silently(
     client: AsyncClient, server: Server, clock: TravellingClock, smtp: SmtpServer, work: Work
 ) -> None:

@@ -36,7 +36,7 @@ async def prove(client: AsyncClient, headers: dict[str, str], password: str = ap
     return await client.post(PATH, json={"password": password}, headers=headers)
 
 
-@pytest.mark.asvs("V7.5.1", "V7.5.3")
+@pytest.mark.asvs("V7.5.1")
 async def test_a_proof_is_fresh_for_ten_minutes_and_can_be_given_again(
     app: FastAPI, client: AsyncClient, server: Server, clock: TravellingClock
 ) -> None:
@@ -65,7 +65,6 @@ async def test_a_proof_is_fresh_for_ten_minutes_and_can_be_given_again(
     assert (str(event.actor_id), event.session_id) == (user.id, sid_of(user.tokens))
 
 
-@pytest.mark.asvs("V7.5.3")
 async def test_refreshing_is_no_proof(app: FastAPI, client: AsyncClient, server: Server, clock: TravellingClock) -> None:
     add_fresh(app)
     user = await api.new_user(client)

@@ -210,6 +210,7 @@ async def test_a_changed_password_makes_every_device_a_stranger(client: AsyncCli
     assert (await attempt(client, user.username, NEXT, changed.json()["device"])).status_code == 200
 
 
+@pytest.mark.usefixtures("no_welcome_mail")
 async def test_a_reset_makes_every_device_a_stranger(
     client: AsyncClient,
     stranger: AsyncClient,

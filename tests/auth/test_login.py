@@ -296,6 +296,7 @@ async def race(
 @pytest.mark.promise("P2")
 @pytest.mark.asvs("V7.4.2", "V15.4.2")
 @pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.usefixtures("no_welcome_mail")
 async def test_a_login_begun_before_a_change_and_ended_after_it_opens_no_session(
     change: Change,
     client: AsyncClient,
@@ -312,6 +313,7 @@ async def test_a_login_begun_before_a_change_and_ended_after_it_opens_no_session
 
 
 @pytest.mark.parametrize("change", [change for change in CHANGES if change is not delete])
+@pytest.mark.usefixtures("no_welcome_mail")
 async def test_control_without_the_second_look_such_a_login_opens_a_session(
     change: Change,
     client: AsyncClient,

@@ -88,6 +88,7 @@ async def test_twenty_parallel_uses_on_two_replicas_make_one_successor(
 
 @pytest.mark.promise("P3", "P10")
 @pytest.mark.asvs("V2.3.4")
+@pytest.mark.usefixtures("no_welcome_mail")
 async def test_of_twenty_thieves_at_once_one_gets_a_successor_and_the_session_ends_once(
     app: FastAPI, client: AsyncClient, server: Server, env: dict[str, str], clock: TravellingClock, smtp: SmtpServer, work: Work
 ) -> None:
@@ -122,6 +123,7 @@ async def test_a_quick_repeat_gets_the_same_refresh_token_again(
 
 
 @pytest.mark.asvs("V7.4.1")
+@pytest.mark.usefixtures("no_welcome_mail")
 async def test_a_spent_refresh_token_ends_the_session_after_the_grace(
     client: AsyncClient, server: Server, clock: TravellingClock, smtp: SmtpServer, work: Work
 ) -> None:

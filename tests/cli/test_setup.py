@@ -152,6 +152,7 @@ async def test_a_command_mistyped_is_one_line_and_exit_1(bare_cli: Commands, arg
 
 
 @pytest.mark.promise("P2")
+@pytest.mark.usefixtures("no_welcome_mail")
 async def test_after_restore_ends_every_session_and_voids_every_link(
     cli: Commands,
     client: AsyncClient,

@@ -93,6 +93,7 @@ async def test_switched_off_no_address_is_limited(app: FastAPI) -> None:
 
 
 @pytest.mark.env(RATE_LIMIT_FORGOT_PASSWORD_ACCOUNT="2/hour")
+@pytest.mark.usefixtures("no_welcome_mail")
 async def test_mails_to_one_address_are_limited_in_silence_and_always(client: httpx2.AsyncClient, server: Server) -> None:
     user = await api.register(client)
     for email in (user["email"], "stranger@example.com", user["email"].upper()):

@@ -33,7 +33,7 @@ def authkeep(env: Mapping[str, str], folder: Path, **more: str) -> Iterator[tupl
 @contextmanager
 def hosted(application: Any, port: int) -> Iterator[str]:
     """An ASGI application in a thread of its own; its address."""
-    config = uvicorn.Config(application, host="127.0.0.1", port=port, lifespan="off", log_config=None, ws="none")
+    config = uvicorn.Config(application, host="127.0.0.1", port=port, log_config=None, ws="none", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True)
     thread.start()
@@ -41,7 +41,7 @@ def hosted(application: Any, port: int) -> Iterator[str]:
         wait_until(lambda: server.started, "the application listens", 20)
         yield f"http://localhost:{port}"
     finally:
-        server.should_exit = server.force_exit = True
+        server.should_exit = True
         thread.join(20)
 
 

@@ -23,7 +23,7 @@ def urls(env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     with authkeep(env, tmp_path, NEXT_ORIGINS=here) as (server, _):
         monkeypatch.setattr(site, "AUTHKEEP", server)
         monkeypatch.setattr(site, "HERE", here)
-        monkeypatch.setattr(site, "authkeep", httpx2.AsyncClient(base_url=server, timeout=6))
+        monkeypatch.setattr(site, "INSIDE", server)
         monkeypatch.setattr(site, "notes", {})
         with hosted(site.app, port):
             yield here, server
@@ -82,10 +82,9 @@ async def test_a_form_of_another_page_is_refused(page: Page, urls: Urls) -> None
     await expect(page.get_by_role("listitem")).to_have_text("own")
 
 
-async def test_where_authkeep_can_not_be_asked_nobody_comes_in(urls: Urls, monkeypatch: pytest.MonkeyPatch) -> None:
-    here, _ = urls
-    nowhere = httpx2.AsyncClient(base_url=f"http://localhost:{free_port()}", timeout=1)
-    monkeypatch.setattr(site, "authkeep", nowhere)
-    async with httpx2.AsyncClient(base_url=here) as client:
-        answer = await client.get("/", headers={"Cookie": "authkeep=whatever"})
+async def test_where_authkeep_can_not_be_asked_nobody_comes_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(site, "INSIDE", f"http://localhost:{free_port()}")
+    with hosted(site.app, free_port()) as here:
+        async with httpx2.AsyncClient(base_url=here) as client:
+            answer = await client.get("/", headers={"Cookie": "authkeep=whatever"})
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")

@@ -22,19 +22,25 @@ STORED = "JSON.stringify([{...localStorage}, {...sessionStorage}, document.cooki
 MARKUP = "<img src=x onerror=alert(1)>"
 
 
+def files(server: str) -> Starlette:
+    """The example's files. All that is changed of them is Authkeep's address."""
+
+    async def file(request: Request) -> Response:
+        path = SPA / (request.path_params["name"] or "index.html")
+        if not path.exists():
+            return Response(status_code=404)
+        return Response(path.read_text().replace("http://localhost:8000", server), media_type=TYPES[path.suffix])
+
+    return Starlette(routes=[Route("/{name:path}", file)])
+
+
 @pytest.fixture
 def spa(env: dict[str, str], tmp_path: Path) -> Iterator[tuple[str, str, dict[str, str]]]:
-    """The application's address, Authkeep's, and Authkeep's environment. All that is changed of the example is the address."""
+    """The application's address, Authkeep's, and Authkeep's environment."""
     port = free_port()
-    with authkeep(env, tmp_path, CORS_ORIGINS=f"http://localhost:{port}") as (server, full):
-
-        async def file(request: Request) -> Response:
-            path = SPA / (request.path_params["name"] or "index.html")
-            words = path.read_text().replace("http://localhost:8000", server)
-            return Response(words, media_type=TYPES[path.suffix])
-
-        with hosted(Starlette(routes=[Route("/{name}", file)]), port) as url:
-            yield url, server, full
+    own = f"http://localhost:{port}"
+    with authkeep(env, tmp_path, CORS_ORIGINS=own) as (server, full), hosted(files(server), port):
+        yield own, server, full
 
 
 async def register(server: str) -> str:
@@ -72,6 +78,8 @@ async def test_a_person_uses_it(page: Page, spa: tuple[str, str, dict[str, str]]
     # What wants a fresh proof asks for it, once.
     long_ago = datetime.now(UTC) - timedelta(minutes=11)
     await change_sessions(env, authenticated_at=long_ago)
+    await page.reload()
+    await expect(page.locator("#name")).to_have_text(MARKUP)
     await page.get_by_role("button", name="Everything about me").click()
     await page.get_by_label("Your password once more").fill(api.PASSWORD)
     await page.get_by_role("button", name="Go on").click()
@@ -120,11 +128,7 @@ async def test_a_page_of_another_origin_gets_nothing_by_the_cookie(page: Page, s
     url, server, _ = spa
     await sign_in(page, url, await register(server))
 
-    async def file(request: Request) -> Response:
-        path = SPA / (request.path_params["name"] or "index.html")
-        return Response(path.read_text().replace("http://localhost:8000", server), media_type=TYPES[path.suffix])
-
-    with hosted(Starlette(routes=[Route("/{name}", file)]), free_port()) as elsewhere:
+    with hosted(files(server), free_port()) as elsewhere:
         thief = await page.context.new_page()
         await thief.goto(elsewhere)
         refused = await thief.evaluate(

@@ -149,6 +149,17 @@ class Protects:
         values = {value for arrived in scene.application.arrived for value in arrived.identity().values()}
         assert "forged" not in values
 
+    def test_a_browser_that_is_signed_in_passes_by_its_cookie(self, scene: Scene) -> None:
+        cookie = scene.sign_in(scene.user)
+        told = scene.ask("/orders", ("Cookie", f"a=b; {cookie}"), *FORGERIES).identity
+        assert (told["x-auth-user"], told["x-auth-roles"]) == (scene.user.id, "user")
+        assert scene.ask("/admin", ("Cookie", cookie)).status == 403
+        for bad in ("authkeep=x", cookie[:-4], "a=b"):
+            assert scene.ask("/orders", ("Cookie", bad)).status == 401
+        scene.application.arrived.clear()
+        assert scene.ask("/orders", ("Cookie", cookie), ("Authorization", "Bearer a.b.c")).status == 401
+        assert scene.application.arrived == []
+
     def test_a_body_goes_to_the_application_and_not_to_the_check(self, scene: Scene, liar: Application) -> None:
         body = b"0123456789" * 20_000
         liar.answer = self.yes, {}
@@ -160,7 +171,8 @@ class Protects:
         for checked in liar.arrived:
             names = [name for name, _ in checked.headers]
             assert ("authorization", scene.user.bearer[1]) in checked.headers
-            assert {"cookie", "transfer-encoding"}.isdisjoint(names)
+            assert ("cookie", "a=b") in checked.headers
+            assert "transfer-encoding" not in names
             assert dict(checked.headers).get("content-length", "0") == "0"
 
     def test_no_way_round_leads_to_a_path_with_another_rule(self, scene: Scene) -> None:

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -69,6 +70,17 @@ class Scene:
         body = {"username": person.username, "password": PASSWORD}
         answer = httpx2.post(f"{self.authkeep.base_url}/auth/login", json=body).raise_for_status()
         return replace(person, token=answer.json()["access_token"])
+
+    def sign_in(self, person: Person) -> str:
+        """The cookie of a browser that the person signed in with."""
+        with httpx2.Client(base_url=self.authkeep.base_url) as browser:
+            page = browser.get("/account/sign-in").raise_for_status()
+            found = re.search(r'name="form_token" value="([^"]+)"', page.text)
+            assert found is not None
+            body = {"form_token": found[1], "username": person.username, "password": PASSWORD}
+            answer = browser.post("/account/sign-in", data=body, headers={"Sec-Fetch-Site": "same-origin"})
+            assert answer.status_code == 303, answer.text
+            return f"authkeep={answer.cookies['authkeep']}"
 
     def logout(self, person: Person) -> None:
         httpx2.post(f"{self.authkeep.base_url}/auth/logout", headers=dict([person.bearer])).raise_for_status()

@@ -84,7 +84,7 @@ async def test_switched_off_there_is_no_such_path(client: AsyncClient, server: S
         assert (await db.scalars(select(Job))).all() == []
 
 
-@pytest.mark.asvs("V6.3.3", "V7.2.4")
+@pytest.mark.asvs("V7.2.4")
 async def test_a_link_opens_a_session_once(client: AsyncClient, server: Server, postman: Postman) -> None:
     account = await api.register(client)
     token, _, request = await asked(client, postman, account["email"])

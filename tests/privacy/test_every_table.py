@@ -31,7 +31,7 @@ NOT_SHOWN = {  # columns that the export leaves out, and why
     },
     "known_devices": {"user_id": "the account itself", "digest": "a secret's"},
     "login_failures": {"key": "a keyed digest", "told_at": "whether a mail was sent, which is an event"},
-    "tickets": {"subject_id": "the account, or a row that is shown"},
+    "tickets": {"subject_id": "the account, or a row that is shown", "binding": "a digest of a browser's secret"},
     "jobs": {"lease": "the worker's own", "lease_until": "the worker's own", "failing_since": "the worker's own"}
     | {"last_error": "the name of an error"},
     "dev_mails": {"text": "may hold a live link; development only", "html": "may hold a live link; development only"},

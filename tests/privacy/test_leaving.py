@@ -12,9 +12,10 @@ from sqlalchemy import delete, update
 
 from app.core.server import Server
 from app.models import Job, User
+from app.users import service as users
 from tests.auth.holding import Gate, pool_of
 from tests.auth.scene import assert_dead, events, execute, session_row, sid_of, status_of, two_clients
-from tests.mail.postman import NEW_PASSWORD, Postman, near, rows_of
+from tests.mail.postman import NEW_PASSWORD, Postman, near, rows_of, token_in
 from tests.privacy.scene import WEEK, Work, leave, left
 from tests.support import api
 from tests.support.clock import TravellingClock
@@ -127,6 +128,20 @@ async def test_leaving_twice_at_once_is_leaving_once(
     assert len([row for row in await rows_of(server, "jobs") if row["kind"] == "erasure"]) == 1
 
 
+async def test_without_reading_the_session_again_one_would_leave_several_times(
+    client: AsyncClient, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control: a server broken on purpose, to which a session that was alive when the request came is alive for good."""
+
+    async def believe(*_: Any) -> None: ...
+
+    monkeypatch.setattr(users, "confirm", believe)
+    user = await api.new_user(client)
+    answers = await asyncio.gather(*(leave(client, user.headers) for _ in range(20)))
+    assert sum(answer.status_code == 202 for answer in answers) > 1
+    assert len(await events(server, "user.leaving.started")) > 1
+
+
 @pytest.mark.parametrize("after", [timedelta(0), WEEK - timedelta(seconds=5)])
 async def test_signing_in_brings_the_account_back(
     after: timedelta, client: AsyncClient, server: Server, clock: TravellingClock, work: Work, smtp: SmtpServer
@@ -183,6 +198,27 @@ async def test_a_reset_alone_brings_nothing_back_but_the_login_after_it_does(
     assert (await user_row(server, user))["leaving_at"] is not None
     assert await login_status(client, user, NEW_PASSWORD) == 200
     assert (await user_row(server, user))["leaving_at"] is None
+
+
+@pytest.mark.env(MAGIC_LINK="true")
+async def test_a_sign_in_by_a_mailed_link_brings_the_account_back_but_not_after_seven_days(
+    client: AsyncClient, server: Server, postman: Postman, smtp: SmtpServer
+) -> None:
+    user, late = await api.new_user(client), await api.new_user(client)
+    answers = []
+    for who in (user, late):
+        await left(client, who.headers)
+        await client.post("/auth/magic-link", json={"email": who.email})
+        await postman.deliver()
+        token = token_in(await smtp.wait_for_async(who.email, subject="Sign in to your account"))
+        if who is late:
+            past = server.clock() - WEEK
+            await execute(server, update(User).where(User.id == uuid.UUID(late.id)).values(leaving_at=past))
+        answers.append(await client.post("/auth/magic-link/verify", json={"token": token}))
+    assert [answer.status_code for answer in answers] == [200, 400], answers[0].text
+    assert (await user_row(server, user))["leaving_at"] is None
+    assert (await user_row(server, late))["leaving_at"] is not None
+    assert [str(event.subject_id) for event in await events(server, "user.leaving.cancelled")] == [user.id]
 
 
 async def test_a_disabled_account_does_not_come_back(app: FastAPI, client: AsyncClient, server: Server) -> None:

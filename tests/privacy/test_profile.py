@@ -2,15 +2,17 @@
 
 import asyncio
 import uuid
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
 from sqlalchemy import update
 
+from app.core.i18n import LOCALES
 from app.core.server import Server
 from app.models import PendingRegistration, User
+from app.users.names import Locale
 from tests.auth.scene import events, execute, sid_of, two_clients
 from tests.privacy.scene import NAME
 from tests.support import api
@@ -151,6 +153,10 @@ async def test_any_script_is_a_name_in_nfc(client: AsyncClient, typed: str, kept
     user = await api.new_user(client)
     assert (await patch(client, user, display_name=typed)).json()["display_name"] == kept
     assert (await me(client, user))["display_name"] == kept
+
+
+def test_the_languages_are_those_of_the_pages() -> None:
+    assert set(get_args(Locale)) == set(LOCALES)
 
 
 @pytest.mark.asvs("V8.2.1")

@@ -159,6 +159,7 @@ async def test_a_deleted_account_is_gone_its_session_rows_stay_and_its_name_is_f
     assert (str(event.actor_id), str(event.subject_id)) == (admin.id, user.id)
 
 
+@pytest.mark.usefixtures("no_welcome_mail")
 async def test_a_reset_link_mailed_before_dies_with_the_account(
     client: AsyncClient, admin: api.User, server: Server, clock: TravellingClock, smtp: Any, work: Any
 ) -> None:
