@@ -32,6 +32,11 @@ def digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
+def fingerprint(content: bytes) -> str:
+    """What names a file's content in an address, so that a browser may keep it for good; no secret."""
+    return hashlib.sha256(content).hexdigest()[:12]
+
+
 def equal(left: bytes, right: bytes) -> bool:
     """Compare in time that does not depend on where they differ."""
     return hmac.compare_digest(left, right)
