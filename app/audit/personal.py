@@ -20,7 +20,8 @@ class EventsOf:
 
     async def export(self, db: AsyncSession, person: Person) -> list[Record]:
         """All of them, oldest first, without ids, addresses and user agents of other people."""
-        return [_shown(event, person) async for page in repository.pages_about(db, person.id) for event in page]
+        found = [_shown(event, person) async for page in repository.pages_about(db, person.id) for event in page]
+        return sorted(found, key=lambda event: int(event["id"]))
 
     async def erase(self, db: AsyncSession, person: Person, _now: datetime) -> None:
         """No row goes, and moment, fact and ids stay as they are: empty is what tells who it was."""

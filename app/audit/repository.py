@@ -4,7 +4,7 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from sqlalchemy import insert, or_, select, update
+from sqlalchemy import and_, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.models import ABOUT_ANOTHER, AuditEvent
@@ -21,16 +21,18 @@ async def add_event(db: AsyncSession, values: dict[str, Any]) -> None:
 
 
 async def pages_about(db: AsyncSession, user_id: uuid.UUID) -> AsyncIterator[Sequence[Any]]:
-    """The rows whose subject or actor is this account, oldest first, some hundreds at a time."""
-    about = or_(AuditEvent.subject_id == user_id, (AuditEvent.actor_id == user_id) & ABOUT_ANOTHER)
-    last = 0
-    while True:
-        page = (await db.execute(select(*COLUMNS).where(about, AuditEvent.id > last).order_by(AuditEvent.id).limit(PAGE))).all()
-        if page:
-            yield page
-        if len(page) < PAGE:
-            return
-        last = page[-1].id
+    """The rows whose subject is this account, then those of what it did to others, some hundreds at a time; each oldest first.
+
+    One after the other, since each has an index in the order of the pages.
+    """
+    for about in (AuditEvent.subject_id == user_id, and_(AuditEvent.actor_id == user_id, ABOUT_ANOTHER)):
+        last, page = 0, None
+        while page is None or len(page) == PAGE:
+            query = select(*COLUMNS).where(about, AuditEvent.id > last).order_by(AuditEvent.id).limit(PAGE)
+            page = (await db.execute(query)).all()
+            if page:
+                yield page
+                last = page[-1].id
 
 
 async def blank_clients(db: AsyncSession, event_ids: Sequence[int]) -> None:

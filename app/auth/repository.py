@@ -120,13 +120,16 @@ async def list_alive(db: AsyncSession, user_id: uuid.UUID, now: datetime) -> lis
 
 async def list_sessions(db: AsyncSession, user_id: uuid.UUID) -> list[Session]:
     """An account's sessions that there are rows of, oldest first."""
-    return list((await db.scalars(select(Session).where(Session.user_id == user_id).order_by(Session.id))).all())
+    found: list[Session] = []
+    for which in (Session.ended_at.is_(None), Session.ended_at.is_not(None)):  # an index each
+        found += (await db.scalars(select(Session).where(Session.user_id == user_id, which))).all()
+    return sorted(found, key=lambda session: session.id)
 
 
 async def blank_sessions(db: AsyncSession, user_id: uuid.UUID) -> None:
-    """Empty where an account's sessions came from."""
+    """Empty where an account's sessions came from; all have ended."""
     nothing = {"address": "", "user_agent": "", "rotated_by": None, "cookie_digest": None}
-    await db.execute(update(Session).where(Session.user_id == user_id).values(**nothing))
+    await db.execute(update(Session).where(Session.user_id == user_id, Session.ended_at.is_not(None)).values(**nothing))
 
 
 async def touch_sessions(db: AsyncSession, session_ids: list[uuid.UUID], now: datetime, older_than: datetime) -> None:

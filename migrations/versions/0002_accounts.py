@@ -14,6 +14,7 @@ branch_labels = None
 depends_on = None
 ABOUT_ANOTHER = sa.text("(subject_id IS NULL OR subject_id <> actor_id)")
 TICKET_OPEN = sa.text("spent_at IS NULL AND voided_at IS NULL")
+SESSION_ENDED = sa.text("ended_at IS NOT NULL")
 INVITATION_OPEN = sa.text("accepted_at IS NULL AND withdrawn_at IS NULL")
 
 
@@ -28,6 +29,7 @@ def upgrade() -> None:
     op.execute("UPDATE sessions SET authenticated_at = created_at")
     with op.batch_alter_table("sessions") as sessions:
         sessions.alter_column("authenticated_at", existing_type=UtcDateTime(), nullable=False)
+    op.create_index("ix_sessions_ended", "sessions", ["user_id"], sqlite_where=SESSION_ENDED, postgresql_where=SESSION_ENDED)
 
     op.create_index(
         "ix_audit_events_about_another",
@@ -124,6 +126,7 @@ def downgrade() -> None:
     op.drop_column("tickets", "binding")
     op.execute("ALTER TABLE tickets RENAME COLUMN subject_id TO user_id")
     op.drop_index("ix_audit_events_about_another", table_name="audit_events")
+    op.drop_index("ix_sessions_ended", table_name="sessions")
     op.drop_column("sessions", "authenticated_at")
     op.drop_column("sessions", "cookie_digest")
     op.drop_index(op.f("ix_users_leaving_at"), table_name="users")

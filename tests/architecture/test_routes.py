@@ -98,6 +98,7 @@ async def test_what_a_route_says_is_what_it_does(app: FastAPI, client: AsyncClie
             if rules not in ({signed_in}, {presented}, {fresh}, {admin}) or context.path in {
                 "/auth/logout-all",
                 "/auth/change-password",
+                "/auth/reauthenticate",  # wants the very password
             }:
                 continue
             url = fill(str(context.path), user_id=user.id, session_id=user.id, invitation_id=user.id)

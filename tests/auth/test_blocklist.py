@@ -13,6 +13,7 @@ from redis.crc import key_slot
 from app.auth.blocklist import Blocklist
 from app.auth.deps import AuthKit
 from app.core.server import Server
+from tests.auth.browsing import sign_in
 from tests.auth.scene import assert_dead, claims_of, end_in_database, refresh, replica, session_row, sid_of, status_of
 from tests.support import api
 from tests.support.apps import client_of
@@ -226,3 +227,18 @@ async def test_without_redis_the_blocklist_says_nothing(clock: TravellingClock) 
     sid = uuid.uuid4()
     await blocklist.block({sid: None}, clock())
     assert blocklist.refuses("token", sid) is None
+
+
+async def test_a_cookies_session_is_blocked_and_refused_as_a_tokens_is(
+    client: AsyncClient, server: Server, redis_server: RedisServer
+) -> None:
+    ended, alive = await sign_in(server, client), await sign_in(server, client)
+    assert (await client.post("/auth/logout", headers=ended.own_page)).status_code == 204
+    assert keys_of(redis_server).keys() == {f"{PREFIX}:sid:{ended.pair.session_id.hex}"}
+    client.cookies.clear()
+    assert (await client.get("/auth/me", headers=alive.headers)).status_code == 200
+    with redis_server.connect() as redis:
+        redis.set(f"{PREFIX}:sid:{alive.pair.session_id.hex}", "1")
+    for path in ("/auth/me", "/auth/verify"):
+        assert (await client.get(path, headers=alive.headers)).status_code == 401  # though its row says otherwise
+    assert (await session_row(server, alive.pair.session_id)).ended_at is None

@@ -111,7 +111,7 @@ def test_signed_in_operations_and_no_others_ask_for_a_token(document: dict[str, 
     assert document["components"]["securitySchemes"]["Login"]["flows"]["password"]["tokenUrl"] == "/auth/login"
     open_to_all = {name for name, operation in operations(document).items() if not operation.get("security")}
     public = {"register", "login", "refresh", "forgot-password", "reset-password", "verify-email", "verify-email/resend"}
-    public |= {"me/email/confirm", "me/email/undo", "invitations/accept"}
+    public |= {"me/email/confirm", "me/email/undo", "invitations/accept", "end-session"}
     assert open_to_all == {f"POST /auth/{name}" for name in public} | {"GET /health/", "GET /health/live", "GET /health/ready"}
 
 
