@@ -25,7 +25,7 @@ TARGET = ROOT / "docs" / "img" / "pages"
 SCHEMES = ("light", "dark")
 HEIGHTS = {390: 760, 1280: 800}
 PER_ROW = {390: 7, 1280: 4}
-SHOWN = {390: 180, 1280: 350}  # how wide a picture is on its sheet
+SHOWN = {390: 150, 1280: 350}  # how wide a picture is on its sheet
 SHEET = """<!doctype html><meta charset="utf-8"><style>
 body {{ margin: 0; padding: 16px; width: max-content; font: 13px system-ui; background: {ground}; color: {ink} }}
 main {{ display: grid; grid-template-columns: repeat({columns}, {width}px); gap: 16px }}

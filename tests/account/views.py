@@ -160,6 +160,7 @@ async def end_session(visit: Visit) -> None:
 
 @view
 async def profile_in_german(visit: Visit) -> None:
-    await sign_in(visit.page, visit.person)
-    await visit.page.set_extra_http_headers({"Accept-Language": "de"})
-    await visit.page.goto("/account/?done=profile-saved")
+    await sign_in(visit.page, await visit.scene.register())
+    await visit.page.get_by_label("Language of pages and mails").select_option("de")
+    await visit.page.get_by_role("button", name="Save").click()
+    await visit.page.get_by_text("Gespeichert.").wait_for()
