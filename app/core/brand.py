@@ -1,10 +1,10 @@
 """What pages and mails look like, from the settings: name, logo, colour, links. Read once at start."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from app.config import Settings, SettingsError
+from app.core.crypto import fingerprint
 
 Rgb = tuple[float, float, float]
 LOGO_TYPES = {".svg": "image/svg+xml", ".png": "image/png", ".webp": "image/webp"}
@@ -50,7 +50,7 @@ class Brand:
     @property
     def version(self) -> str:
         """Changes with the colours and the logo, so that browsers may keep both."""
-        return hashlib.sha256(self.css + (self.logo.content if self.logo else b"")).hexdigest()[:12]
+        return fingerprint(self.css + (self.logo.content if self.logo else b""))
 
 
 def read_brand(settings: Settings) -> Brand:

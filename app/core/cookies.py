@@ -1,6 +1,5 @@
 """Our cookies: their names, and how they are read, set and taken away. All are HttpOnly and sent to this host alone."""
 
-import secrets
 import uuid
 from dataclasses import dataclass
 
@@ -8,7 +7,7 @@ from starlette.requests import cookie_parser
 from starlette.responses import Response
 from starlette.types import Scope
 
-from app.core.crypto import b64decode, b64encode
+from app.core.crypto import b64decode, b64encode, random_256
 
 SESSION, REFRESH, DEVICE, FORM, MAGIC = "", "-refresh", "-device", "-form", "-magic"
 ID_BYTES, SECRET_BYTES = 16, 32
@@ -57,7 +56,7 @@ class Cookies:
 
 def new_session_cookie(session_id: uuid.UUID) -> str:
     """A new value for a session's cookie: which session it is, and a secret of 256 random bits."""
-    return b64encode(session_id.bytes + secrets.token_bytes(SECRET_BYTES))
+    return b64encode(session_id.bytes + random_256())
 
 
 def session_id_in(cookie: str | None) -> uuid.UUID | None:

@@ -32,6 +32,11 @@ def digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
+def fingerprint(content: bytes) -> str:
+    """What names a file's content in an address, so that a browser may keep it for good; no secret."""
+    return hashlib.sha256(content).hexdigest()[:12]
+
+
 def equal(left: bytes, right: bytes) -> bool:
     """Compare in time that does not depend on where they differ."""
     return hmac.compare_digest(left, right)
@@ -40,6 +45,11 @@ def equal(left: bytes, right: bytes) -> bool:
 def random_secret() -> str:
     """256 random bits, URL-safe."""
     return secrets.token_urlsafe(32)
+
+
+def random_256() -> bytes:
+    """256 random bits."""
+    return secrets.token_bytes(32)
 
 
 class ShortIds:

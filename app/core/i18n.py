@@ -3,6 +3,7 @@
 `scripts/messages.py` (make messages) keeps app/locales in step with the source; what runs needs no Babel.
 """
 
+import re
 from functools import cache
 from gettext import GNUTranslations, NullTranslations
 from pathlib import Path
@@ -11,6 +12,7 @@ LOCALES = {"en": "English", "de": "Deutsch", "fr": "Français", "es": "Español"
 SOURCE = "en"
 FOLDER = Path(__file__).parents[1] / "locales"
 DOMAIN = "authkeep"
+PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 MAX_HEADER, MAX_CHOICES = 500, 20
 
 
@@ -31,7 +33,7 @@ def catalog(locale: str) -> NullTranslations:
 def translate(locale: str, message: str, **values: object) -> str:
     """A marked text in a language, its placeholders filled."""
     text = catalog(locale).gettext(message) if message else ""
-    return text % values if values else text
+    return PLACEHOLDER.sub(lambda found: str(values[found[1]]), text) if values else text
 
 
 def negotiate(header: str, default: str) -> str:

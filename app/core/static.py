@@ -1,6 +1,5 @@
 """/static/: our own stylesheet and scripts by a closed list of names, and the brand's colours and logo."""
 
-import hashlib
 from functools import cache
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from starlette.responses import Response
 
 from app.core.brand import Brand
 from app.core.caller import PUBLIC
+from app.core.crypto import fingerprint
 from app.core.errors import NotFound
 
 STATIC = Path(__file__).parents[1] / "static"
@@ -31,7 +31,7 @@ def _content(name: str) -> bytes:
 
 @cache
 def _version(name: str) -> str:
-    return hashlib.sha256(_content(name)).hexdigest()[:12]
+    return fingerprint(_content(name))
 
 
 def asset(name: str) -> str:

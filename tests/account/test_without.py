@@ -62,7 +62,7 @@ async def test_signing_up_out_and_in_and_resetting(stage: Scene, *, script: bool
         await page.goto(await stage.link(person.email, "Reset your password"))
         await type_into(page, new_password=NEW_PASSWORD)
         await press(page, "Set the password")
-        await expect(page.get_by_role("status")).to_contain_text("Sign in with the new one")
+        await expect(page.locator(".notice")).to_contain_text("Sign in with the new one")
         await type_into(page, username=person.email, password=NEW_PASSWORD)
         await press(page, "Sign in")
         await expect(page.get_by_role("heading", name="Profile")).to_be_visible()

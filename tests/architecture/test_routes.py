@@ -123,6 +123,7 @@ async def test_only_what_must_be_is_open_to_all(app: FastAPI) -> None:
     listed = {context.path for context in iter_route_contexts(app.routes) if rules_of(context) in ({public}, {maybe_caller})}
     assert listed == {
         "/",
+        "/.well-known/change-password",
         "/account/email-confirm",
         "/account/email-undo",
         "/account/end-session",

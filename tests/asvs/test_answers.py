@@ -16,9 +16,10 @@ from joserfc.jwk import OctKey, RSAKey
 from sqlalchemy import func, select
 
 from app.auth.utils import ACCESS, REFRESH
-from app.core.caller import ACCESS_RULES, admin, public, signed_in
+from app.core.caller import public
 from app.core.server import Server
 from app.models import AuditEvent, Base
+from tests.architecture.test_routes import rules_of
 from tests.support.api import PASSWORD, bearer, login, new_admin, new_user, register
 from tests.support.clock import TravellingClock
 
@@ -92,21 +93,8 @@ async def test_each_body_has_its_media_type(client: httpx2.AsyncClient) -> None:
 
 def test_every_route_says_who_may_call_it_and_most_need_a_caller(app: FastAPI) -> None:
     for context in iter_route_contexts(app.routes):
-        route = context.route
-        if isinstance(route, APIRoute):
-            assert len(rules_of(app, route)) == 1, context.path
-
-
-def rules_of(app: FastAPI, route: APIRoute) -> set[Any]:
-    """The strictest access rule of a route: `admin` asks `signed_in`, so it counts alone."""
-    found: set[Any] = set()
-    waiting = [route.dependant]
-    while waiting:
-        dependant = waiting.pop()
-        waiting += dependant.dependencies
-        if dependant.call in ACCESS_RULES:
-            found.add(dependant.call)
-    return {admin} if admin in found else {signed_in} if signed_in in found else found
+        if isinstance(context.route, APIRoute):
+            assert len(rules_of(context)) == 1, context.path
 
 
 PUBLIC_CALLS = {
@@ -116,6 +104,14 @@ PUBLIC_CALLS = {
     ("POST", "/auth/refresh"),
     ("POST", "/auth/forgot-password"),
     ("POST", "/auth/reset-password"),
+    ("POST", "/auth/verify-email"),
+    ("POST", "/auth/verify-email/resend"),
+    ("POST", "/auth/me/email/confirm"),
+    ("POST", "/auth/me/email/undo"),
+    ("POST", "/auth/invitations/accept"),
+    ("POST", "/auth/end-session"),
+    ("POST", "/auth/magic-link"),
+    ("POST", "/auth/magic-link/verify"),
     ("GET", "/health/"),
     ("GET", "/health/live"),
     ("GET", "/health/ready"),
@@ -128,7 +124,7 @@ async def test_each_call_is_for_those_it_is_meant_for(app: FastAPI, client: http
     user = await new_user(client)
     calls = [(method.upper(), path) for path, item in app.openapi()["paths"].items() for method in item]
     assert set(calls) >= PUBLIC_CALLS
-    anyone = {"user_id": user.id, "session_id": user.id}
+    anyone = {"user_id": user.id, "session_id": user.id, "invitation_id": user.id}
     closed = [call for call in calls if call not in PUBLIC_CALLS]
     assert len(closed) >= 10
     for method, path in closed:

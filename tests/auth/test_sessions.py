@@ -22,7 +22,7 @@ from tests.support import api
 from tests.support.apps import client_of
 from tests.support.clock import TravellingClock
 
-FIELDS = {"id", "device", "address", "created_at", "last_used_at", "expires_at", "current"}
+FIELDS = {"id", "device", "address", "created_at", "last_used_at", "expires_at", "current", "user_agent", "place"}
 
 
 async def list_of(client: AsyncClient, tokens: dict[str, Any]) -> list[dict[str, Any]]:
@@ -48,7 +48,7 @@ async def test_the_list_shows_where_i_am_signed_in(
     assert newest.keys() == oldest.keys() == FIELDS
     assert (newest["id"], newest["device"], newest["address"], newest["current"]) == (
         str(sid_of(second)),
-        "Phone/1.0",
+        "Phone",
         "203.0.113.9",
         False,
     )
@@ -65,7 +65,8 @@ async def test_a_user_agent_is_cut_and_cleaned(client: AsyncClient) -> None:
     form = {"username": account["username"], "password": api.PASSWORD}
     answer = await client.post("/auth/login", data=form, headers={"User-Agent": "<b>\x1b[31m" + "x" * 5000})
     (session,) = await list_of(client, answer.json())
-    assert session["device"] == "<b>[31m" + "x" * 249
+    assert session["user_agent"] == "<b>[31m" + "x" * 249
+    assert session["device"] == "Unknown device"
 
 
 async def test_last_used_is_kept_to_five_minutes(
@@ -154,6 +155,8 @@ async def test_anonymous_callers_see_no_sessions(client: AsyncClient) -> None:
 WRITES: list[tuple[str, str, dict[str, Any] | None]] = [
     ("POST", "/auth/logout-all", None),
     ("POST", "/auth/reauthenticate", {"password": api.PASSWORD}),
+    ("PATCH", "/auth/me", {"display_name": "Ada"}),
+    ("DELETE", "/auth/me", None),
     ("DELETE", "/auth/sessions", None),
     ("DELETE", "/auth/sessions/{second}", None),
     ("POST", "/auth/change-password", {"current_password": api.PASSWORD, "new_password": "quite another 1!"}),

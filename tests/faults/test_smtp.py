@@ -28,6 +28,7 @@ async def mails_through_faults(world: World, server: ServerProcess) -> list[str]
     chance = random.Random(11)
     people = await world.newcomers(server, PEOPLE_PER_FAULT * len(FAULTS))
     asked: list[Reply] = []
+    await asyncio.to_thread(_wait_until_calm, world)
     for number, fault in enumerate(FAULTS):
         group = people[number * PEOPLE_PER_FAULT :][:PEOPLE_PER_FAULT]
         mails, connections = len(world.smtp.messages), world.smtp.connections
@@ -42,6 +43,12 @@ async def mails_through_faults(world: World, server: ServerProcess) -> list[str]
     if len({str(reply.body) for reply in asked}) != 1:
         found.append("answers differ")
     return found + await _arrived(world, server, people)
+
+
+def _wait_until_calm(world: World) -> None:
+    from tests.support.processes import wait_until
+
+    wait_until(lambda: world.count("SELECT count(*) FROM jobs") == 0, "the mails of registering are sent", timeout=60)
 
 
 def _break(smtp: SmtpServer, fault: str) -> None:

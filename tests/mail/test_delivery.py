@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from datetime import datetime, timedelta
+from html import unescape
 from uuid import uuid4
 
 import pytest
@@ -9,6 +10,7 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from app.config import load_settings
+from app.core.i18n import LOCALES, SOURCE, translate
 from app.core.server import Server
 from app.jobs.worker import run_due
 from app.mail import service as mail
@@ -135,24 +137,39 @@ async def test_nothing_is_sent_for_nobody(server: Server, clock: TravellingClock
     assert smtp.connections == 0
 
 
-async def test_every_mail_has_a_subject_and_two_halves_without_markup_leaking(server: Server, clock: TravellingClock) -> None:
-    for template in mail.SUBJECTS:
-        _check_template(server.kit(mail.MailKit), template, clock())
+@pytest.mark.parametrize("locale", LOCALES)
+async def test_every_mail_has_a_subject_and_two_halves_without_markup_leaking(
+    server: Server, clock: TravellingClock, locale: str
+) -> None:
+    subjects = {_check_template(server.kit(mail.MailKit), template, clock(), locale) for template in mail.SUBJECTS}
+    assert len(subjects) == len(mail.SUBJECTS)
+    assert subjects.isdisjoint(mail.SUBJECTS.values()) or locale == SOURCE
 
 
-def _check_template(kit: mail.MailKit, template: str, now: datetime) -> None:
-    values = {"username": "ada<b>", "at": "2026-01-02 03:04 UTC", "link": "https://x.example/?token=abc", "minutes": "15"}
-    message = kit.compose(uuid4(), template, "ada@example.com", now, values)
+def _check_template(kit: mail.MailKit, template: str, now: datetime, locale: str) -> str:
+    values = dict.fromkeys(("minutes", "hours", "days"), "15") | {"username": "ada<b>", "at": "2026-01-02 03:04 UTC"}
+    values |= {
+        "link": "https://x.example/?token=abc",
+        "code": "ABCD-EFGH",
+        "device": "Firefox",
+        "address": "::1",
+        "place": "Rome",
+    }
+    message = kit.compose(uuid4(), template, "ada@example.com", now, values, locale)
     text, html = message.get_body(("plain",)), message.get_body(("html",))
     assert text is not None
     assert html is not None
-    assert message["Subject"] == mail.SUBJECTS[template]
-    assert "ada<b>" in text.get_content()
-    assert "ada&lt;b&gt;" in html.get_content()
+    subject = translate(locale, mail.SUBJECTS[template])
+    assert message["Subject"] == subject
+    assert ("ada<b>" in text.get_content()) == ("ada&lt;b&gt;" in html.get_content()) == (template != "invitation")
     assert "<" not in text.get_content().replace("ada<b>", "")
     assert "&" not in text.get_content()
-    assert mail.SUBJECTS[template] in html.get_content()
+    assert "%(" not in text.get_content() + html.get_content()
+    assert all(len(line) <= mail.WIDTH for line in text.get_content().splitlines())
+    assert subject in unescape(html.get_content())
+    assert f'<html lang="{locale}">' in html.get_content()
     assert all(len(line) <= 998 for line in message.as_string().splitlines())
+    return subject
 
 
 @pytest.mark.asvs("V1.3.11")

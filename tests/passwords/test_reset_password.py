@@ -85,7 +85,7 @@ async def test_the_owner_is_told_by_mail(postman: Postman, client: AsyncClient, 
     text = text_of(mail)
     assert user.username in text
     assert f"{moment:%Y-%m-%d %H:}" in text
-    assert "If it was not you" in text
+    assert "Was it not you" in text
     assert token not in mail.as_string()
     assert NEW_PASSWORD not in mail.as_string()
 
