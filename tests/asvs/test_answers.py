@@ -16,7 +16,7 @@ from joserfc.jwk import OctKey, RSAKey
 from sqlalchemy import func, select
 
 from app.auth.utils import ACCESS, REFRESH
-from app.core.caller import public
+from app.core.caller import ACCESS_RULES, public
 from app.core.server import Server
 from app.models import AuditEvent, Base
 from tests.architecture.test_routes import rules_of
