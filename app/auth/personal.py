@@ -37,8 +37,7 @@ class SessionsOf:
 
     async def erase(self, db: AsyncSession, person: Person, _now: datetime) -> None:
         """The rows stay until no token of theirs can live, without where they came from."""
-        await forget_subjects(db, [session.id for session in await repository.list_sessions(db, person.id)])
-        await repository.blank_sessions(db, person.id)
+        await forget_subjects(db, await repository.blank_sessions(db, person.id))
 
 
 class DevicesOf:

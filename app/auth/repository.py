@@ -126,10 +126,11 @@ async def list_sessions(db: AsyncSession, user_id: uuid.UUID) -> list[Session]:
     return sorted(found, key=lambda session: session.id)
 
 
-async def blank_sessions(db: AsyncSession, user_id: uuid.UUID) -> None:
-    """Empty where an account's sessions came from; all have ended."""
+async def blank_sessions(db: AsyncSession, user_id: uuid.UUID) -> list[uuid.UUID]:
+    """Empty where an account's sessions came from; all have ended. Which those were."""
     nothing = {"address": "", "user_agent": "", "rotated_by": None, "cookie_digest": None}
-    await db.execute(update(Session).where(Session.user_id == user_id, Session.ended_at.is_not(None)).values(**nothing))
+    ended = update(Session).where(Session.user_id == user_id, Session.ended_at.is_not(None)).values(**nothing)
+    return list((await db.scalars(ended.returning(Session.id))).all())
 
 
 async def touch_sessions(db: AsyncSession, session_ids: list[uuid.UUID], now: datetime, older_than: datetime) -> None:

@@ -313,7 +313,7 @@ async def forget_devices(db: AsyncSession, user_id: uuid.UUID) -> None:
 async def end_access(db: AsyncSession, user_id: uuid.UUID, reason: str, now: datetime) -> None:
     """Part of users.ACCESS_ENDED."""
     await end_sessions_of(db, user_id, reason, now)
-    if reason in {"deleted", "left", "erased"}:
+    if reason == "left":  # of who is erased, the devices are too
         await forget_devices(db, user_id)
 
 

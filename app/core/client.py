@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from starlette.types import Scope
 
-from app.config import Network
+from app.sections import Network
 
 CLIENT = "authkeep.client"  # key in the ASGI scope
 MAX_USER_AGENT = 256

@@ -15,12 +15,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.config import Network
 from app.core.client import CLIENT, read_client
 from app.core.crypto import ShortIds
 from app.core.errors import BodyTooLarge, Unavailable
 from app.core.logs import ACCESS
 from app.core.problems import crashed, problem, translate
+from app.sections import Network
 
 log = structlog.get_logger()
 

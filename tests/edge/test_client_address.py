@@ -4,8 +4,8 @@ import ipaddress
 
 import pytest
 
-from app.config import Network
 from app.core.client import Client, read_client
+from app.sections import Network
 
 PEER = "10.0.0.1"
 
