@@ -1,4 +1,4 @@
-"""The settings themselves: names, types, defaults and what each is for; one class a section. `app/config.py` checks and reads them."""
+"""The settings themselves: names, types, defaults, purposes; one class a section. `app/config.py` reads and checks them."""
 
 import ipaddress
 from typing import Annotated, Literal
