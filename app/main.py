@@ -78,7 +78,8 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> "Application"
     install_handlers(app)
     app.add_exception_handler(Exception, on_crash)
     document_problems(app)
-    app.include_router(server.router)
+    for router in server.routers:  # one by one: FastAPI builds the routes of a router anew for each that includes it
+        app.include_router(router)
     app.add_api_route("/", _root, include_in_schema=False, dependencies=[PUBLIC])
     install_static(app, server.kit(Brand))
     if settings.docs_open:

@@ -17,6 +17,6 @@ def install(server: Server) -> None:
         own_pages.well_known,
         verdict.pages,
     ):
-        server.router.include_router(router)
+        server.routers.append(router)
     if server.settings.MAGIC_LINK:
-        server.router.include_router(magic_pages.pages)
+        server.routers.append(magic_pages.pages)

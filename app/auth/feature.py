@@ -67,4 +67,4 @@ def install(server: Server) -> None:
         await kit.blocklist.block(ended_in(info), server.clock())
 
     server.database.after_commit.append(block_what_ended)
-    server.router.include_router(router)
+    server.routers.append(router)

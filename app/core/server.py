@@ -30,7 +30,7 @@ class Server:
     mail: MailTransport | None
     clock: Clock
     places: Places | None = None
-    router: APIRouter = field(default_factory=APIRouter)
+    routers: list[APIRouter] = field(default_factory=list)  # in the order of rank, which decides where paths overlap
     parts: Parts = field(default_factory=dict)
     kits: dict[type, Any] = field(default_factory=dict)
     closers: list[Callable[[], Awaitable[None]]] = field(default_factory=list)

@@ -6,4 +6,4 @@ from app.health.routes import router
 
 def install(server: Server) -> None:
     """/health/."""
-    server.router.include_router(router)
+    server.routers.append(router)

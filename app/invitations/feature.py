@@ -28,4 +28,4 @@ def install(server: Server) -> None:
     server.plug(ACCESS_ENDED, service.withdraw_all_of)
     server.plug(PERSONAL_DATA, InvitationsOf())
     server.plug(DAILY, service.tidy)
-    server.router.include_router(router)
+    server.routers.append(router)

@@ -27,7 +27,7 @@ def install(server: Server) -> None:
     )
     server.provide(kit)
     server.plug(HANDLERS, Handler(KIND, SendMagicLink(server.database, kit, server.kit(MailKit))))
-    server.router.include_router(router)
+    server.routers.append(router)
 
 
 async def _drop(_work: Work) -> None:

@@ -23,4 +23,4 @@ def install(server: Server) -> None:
     server.provide(kit)
     server.plug(HANDLERS, Handler(KIND, kit.run))
     server.plug(PERSONAL_DATA, DevMailsTo())
-    server.router.include_router(pages)
+    server.routers.append(pages)

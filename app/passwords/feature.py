@@ -24,4 +24,4 @@ def install(server: Server) -> None:
     server.provide(kit)
     server.plug(HANDLERS, Handler(KIND, SendReset(server.database, kit, server.kit(MailKit))))
     server.plug(START_RESET, start_reset)
-    server.router.include_router(router)
+    server.routers.append(router)

@@ -10,4 +10,4 @@ def install(server: Server) -> None:
     """Erase who left."""
     server.plug(HANDLERS, Handler(KIND, Erasure(server.database).run))
     server.plug(DAILY, remember_overdue)
-    server.router.include_router(router)
+    server.routers.append(router)

@@ -9,4 +9,4 @@ from app.users.routes import router
 def install(server: Server) -> None:
     """/users/."""
     server.plug(PERSONAL_DATA, AccountOf())
-    server.router.include_router(router)
+    server.routers.append(router)

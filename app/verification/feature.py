@@ -40,4 +40,4 @@ def install(server: Server) -> None:
     server.plug(DAILY, service.tidy)
     for handler in Letters(server.database, kit, server.kit(MailKit)).handlers():
         server.plug(HANDLERS, handler)
-    server.router.include_router(router)
+    server.routers.append(router)
