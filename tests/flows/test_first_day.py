@@ -27,4 +27,4 @@ async def test_a_forgotten_password_is_reset_by_mail(
     assert (await client.post("/auth/forgot-password", json={"email": user.email})).status_code == 202
     clock.advance(seconds=3)
     await work()
-    await resets_by_mail(client, await smtp.wait_for_async(user.email), user)
+    await resets_by_mail(client, await smtp.wait_for_async(user.email, subject="Reset your password"), user)

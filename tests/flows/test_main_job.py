@@ -22,5 +22,5 @@ async def test_a_person_is_served_from_registration_to_a_dead_token(
             await registers_and_signs_out(client, "alice")
             user = await api.new_user(client)
             assert (await client.post("/auth/forgot-password", json={"email": user.email})).status_code == 202
-            await resets_by_mail(client, await smtp.wait_for_async(user.email), user)
+            await resets_by_mail(client, await smtp.wait_for_async(user.email, subject="Reset your password"), user)
         assert process.terminate() == (0 if kind == "serve" else -15)

@@ -5,7 +5,7 @@ from typing import Any
 from tests.hostile.raw import Answer
 from tests.hostile.surface import CANARY
 
-MEDIA_TYPE = "application/problem+json"
+MEDIA_TYPE, PAGE = "application/problem+json", "text/html; charset=utf-8"
 KEYS = {"type", "title", "status", "detail", "code", "errors"}
 
 
@@ -25,15 +25,15 @@ def shape_of(body: Any, status: int) -> str | None:
     return None
 
 
-def wrong_with(answer: Answer, *, canary: str = CANARY, ok: bool = True) -> str | None:
-    """Why the answer is not acceptable, or None; `ok`: whether a 2xx may be right."""
+def wrong_with(answer: Answer, *, canary: str = CANARY, ok: bool = True, media_type: str = MEDIA_TYPE) -> str | None:
+    """Why the answer is not acceptable, or None; `ok`: whether a 2xx may be right; `media_type`: what a refusal must be."""
     if answer.status >= 500:
         return f"{answer.status} {answer.text[:300]}"
     if answer.status < 400:
         return None if ok and 200 <= answer.status < 300 else f"{answer.status} {answer.text[:300]}"
-    if answer.header("content-type") != MEDIA_TYPE:
+    if answer.header("content-type") != media_type:
         return f"{answer.status} as {answer.header('content-type')}"
     if canary.lower() in answer.text.lower() or any(canary.encode() in value for _, value in answer.headers):
         return f"{answer.status} echoes what was sent: {answer.text[:300]}"
-    problem = shape_of(answer.json(), answer.status)
+    problem = shape_of(answer.json(), answer.status) if media_type == MEDIA_TYPE else None
     return f"{answer.status} {problem}" if problem else None

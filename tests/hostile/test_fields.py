@@ -93,7 +93,8 @@ async def test_each_missing_field_is_named(app: FastAPI, client: AsyncClient) ->
         required = operation.content[JSON].get("required", [])
         answer = await client.request(operation.method, url, json={}, headers=headers)
         if not required:
-            assert answer.status_code in {401, 422}
+            nothing_to_change = (operation.method, operation.path) == ("PATCH", "/auth/me")
+            assert answer.status_code in ({200} if nothing_to_change else {401, 422}), str(operation)
             continue
         assert answer.status_code == 422
         missing = {tuple(error["loc"]) for error in answer.json()["errors"] if error["code"] == "missing"}
