@@ -23,6 +23,7 @@ FINE = {
     "wrong password": {401, 429, 503},
 }
 READY_SECONDS, HEALED_SECONDS = 5.0, 10.0
+REPEATED_SECONDS = 8.0  # well within the grace of a repeated refresh
 
 
 class Watch:
@@ -63,6 +64,7 @@ class Watch:
     async def _use(self, number: int, *only: str) -> None:
         person, tokens = self.people[number]
         choices = only or ("me", "me", "register", "refresh", "login", "forgot", "unknown", "wrong")
+        unanswered: float | None = None  # since when it is not known what became of a refresh
         while not self._over.is_set():
             what = self.chance.choice(choices)
             if what == "me":
@@ -72,8 +74,15 @@ class Watch:
                 self.registered.append(newcomer)
                 await self.traffic.register(self.server, newcomer)
             elif what == "refresh":
-                reply = await self.traffic.refresh(self.server, tokens["refresh_token"])
+                # Its answer may have been lost: the token is then spent, and good for its client for ten more seconds. Later
+                # it would be taken for stolen, so this one does as a person would: sign in again.
+                spent_since = None if unanswered is None else time.monotonic() - unanswered
+                if spent_since is not None and spent_since > REPEATED_SECONDS:
+                    reply = await self.traffic.login(self.server, person)
+                else:
+                    reply = await self.traffic.refresh(self.server, tokens["refresh_token"])
                 tokens |= reply.body if reply.ok else {}
+                unanswered = None if reply.ok else unanswered or reply.sent
             elif what == "login":
                 await self.traffic.login(self.server, person)
             elif what == "unknown":
