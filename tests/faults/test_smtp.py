@@ -133,6 +133,7 @@ async def test_a_worker_killed_while_it_sends_leaves_the_mail_to_the_next(world:
     server = world.serve()
     person = await world.traffic.newcomer(server)
     worker = world.start(kind="worker")
+    await asyncio.to_thread(_wait_until_calm, world)
     world.smtp.set_mode("slow", seconds=30)
     await world.traffic.forgot(server, person.email)
     await world.smtp.wait_for_async(person.email, subject=RESET)
