@@ -19,10 +19,12 @@ from app.cli.app import main
 from app.config import load_settings
 from app.core.brand import read_brand
 from app.core.client import Client
-from app.core.crypto import random_id
+from app.core.crypto import digest, random_id
 from app.core.limits import RateLimits
 from app.database import Database
 from app.infra.smtp import SmtpTransport
+from app.magiclinks import service as magiclinks
+from app.magiclinks.deps import MagicKit
 from app.mail.service import MailKit
 from app.passwords import service as passwords
 from app.passwords.deps import ResetKit
@@ -104,6 +106,23 @@ async def inline_ask_again(db: AsyncSession, limits: RateLimits, kit: Verificati
         await POST.transport.send(POST.compose(random_id(), verification.MAIL, user.email, now, values))
 
 
+async def inline_ask(
+    db: AsyncSession, limits: RateLimits, kit: MagicKit, email: str, secret: str, client: Client, now: datetime
+) -> None:
+    """All the work within the request, if there is any to do."""
+    await limits.allows("magic_link_account", email)
+    found = await users.find_by_key(db, name_key(email))
+    user = await users.lock_user(db, found.id) if found else None
+    if user is None:
+        return
+    key = user.email_key
+    token = await tickets.issue(db, kit.key, random_id(), magiclinks.PURPOSE, user.id, key, now, kit.life, binding=digest(secret))
+    await audit.record(db, Fact.MAGIC_LINK_REQUESTED, client, now, subject=user.id)
+    values = {"username": user.username, "link": f"{kit.url}?token={token}", "code": "ABCD-EFGH", "minutes": "10"}
+    if POST is not None and POST.transport is not None:
+        await POST.transport.send(POST.compose(random_id(), magiclinks.TEMPLATE, user.email, now, values))
+
+
 def by_settings() -> MailKit:
     """Mail by SMTP, as configured."""
     settings = load_settings()
@@ -122,5 +141,6 @@ if __name__ == "__main__":
     passwords.request_reset = inline_request_reset
     registration.register = hasty_register
     verification.ask_again = inline_ask_again
+    magiclinks.ask = inline_ask
     POST = by_settings()
     main()

@@ -12,9 +12,9 @@ from bench.accounts import PASSWORD, WRONG, Person, State, people, seed, stored
 from bench.classifier import Pair
 from bench.line import Answer, Line, request_of
 
-Flow = Literal["login", "forgot-password", "register", "resend", "verify-email"]
+Flow = Literal["login", "forgot-password", "register", "resend", "magic-link", "verify-email"]
 WARM_UP = 100
-STATUS = {"login": 401, "forgot-password": 202, "register": 202, "resend": 202, "verify-email": 400}
+STATUS = {"login": 401, "forgot-password": 202, "register": 202, "resend": 202, "magic-link": 202, "verify-email": 400}
 Progress = Callable[[int], None]
 
 
@@ -49,6 +49,8 @@ class Field:
             return request_of("/auth/register", body)
         if self.contest.flow == "resend":
             return request_of("/auth/verify-email/resend", {"email": person.email})
+        if self.contest.flow == "magic-link":
+            return request_of("/auth/magic-link", {"email": person.email})
         if self.contest.flow == "verify-email":
             return request_of("/auth/verify-email", {"email": person.email, "code": "2222-2222"})
         name = person.email if self.contest.by_address else person.username

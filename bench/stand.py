@@ -22,6 +22,7 @@ UNLIMITED = {
     "RATE_LIMIT_ENABLED": "false",
     "RATE_LIMIT_FORGOT_PASSWORD_ACCOUNT": "999999/minute",
     "RATE_LIMIT_RESEND_ACCOUNT": "999999/minute",
+    "RATE_LIMIT_MAGIC_LINK_ACCOUNT": "999999/minute",
 }
 BROKEN = Path(__file__).with_name("broken_timing.py")
 

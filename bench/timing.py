@@ -1,6 +1,7 @@
 """Can a stranger tell by the clock whether somebody has an account? `python -m bench.timing` measures and writes the docs.
 
-Both stacks; login, forgot-password, sign-up where addresses are proved first; accounts in every state a refusal can be about;
+Both stacks; login, forgot-password, sign-up where addresses are proved first, sign-in links; accounts in every state a refusal
+can be about;
 bcrypt at cost 4, where everything but the hash shows best, and at cost 12, as in production; and each once more on a server
 broken on purpose.
 Writes bench/results/timing.json, and docs/timing.md from it (`--docs` writes only the latter, from the former).
@@ -69,9 +70,10 @@ def rounds_to_run(scale: float) -> list[Round]:
     proof = (
         contest("sign-up", "register", 1000),
         contest("verification mail again", "resend", 1000),
+        contest("sign-in link", "magic-link", 1000),
         contest("wrong code", "verify-email", 1000),
     )
-    required = cost4 | {"EMAIL_VERIFICATION": "required"}
+    required = cost4 | {"EMAIL_VERIFICATION": "required", "MAGIC_LINK": "true"}
     argon = {"PASSWORD_HASH": "argon2id", "BCRYPT_ROUNDS": "4"}
     return [
         Round("cost 4", cost4, main4),
@@ -81,7 +83,7 @@ def rounds_to_run(scale: float) -> list[Round]:
         Round("states of accounts, cost 4", cost4, states),
         Round("stored schemes, cost 6", cost6, schemes),
         Round("address proved first", required, proof),
-        Round("address proved first, broken", required, proof[:2], broken=True),
+        Round("address proved first, broken", required, proof[:3], broken=True),
         Round("Argon2id", argon, (contest("login", "login", 300), contest("hash by bcrypt", "login", 300, scheme="bcrypt/04"))),
     ]
 
