@@ -39,7 +39,7 @@ FILE_TWINS = (
     "REDIS_PASSWORD",
     "SMTP_PASSWORD",
 )
-PLACEHOLDERS = re.compile(r"change.?(me|this|it)|your.?secret|placeholder|example|insecure|replace.?(me|this)", re.IGNORECASE)
+SAMPLE_WORDS = re.compile(r"change.?(me|this|it)|your.?secret|place.?holder|example|insecure|replace.?(me|this)", re.IGNORECASE)
 
 MAILED_PAGES = {
     "PASSWORD_RESET_URL": "reset-password",
@@ -92,8 +92,8 @@ class Settings(
         secret = value.get_secret_value()
         if len(secret.encode()) < MIN_SECRET_BYTES:
             raise ValueError(f"is shorter than {MIN_SECRET_BYTES} bytes; {NEW_SECRET_HINT}")
-        if PLACEHOLDERS.search(secret) or len(set(secret)) < 10:
-            raise ValueError(f"is a placeholder, not a secret; {NEW_SECRET_HINT}")
+        if SAMPLE_WORDS.search(secret) or len(set(secret)) < 10:
+            raise ValueError(f"is a sample value, not a secret; {NEW_SECRET_HINT}")
         return value
 
     @field_validator("DATABASE_URL")

@@ -12,7 +12,7 @@ LOCALES = {"en": "English", "de": "Deutsch", "fr": "Français", "es": "Español"
 SOURCE = "en"
 FOLDER = Path(__file__).parents[1] / "locales"
 DOMAIN = "authkeep"
-PLACEHOLDER = re.compile(r"%\((\w+)\)s")
+VARIABLE = re.compile(r"%\((\w+)\)s")
 MAX_HEADER, MAX_CHOICES = 500, 20
 
 
@@ -31,9 +31,9 @@ def catalog(locale: str) -> NullTranslations:
 
 
 def translate(locale: str, message: str, **values: object) -> str:
-    """A marked text in a language, its placeholders filled."""
+    """A marked text in a language, its variables filled in."""
     text = catalog(locale).gettext(message) if message else ""
-    return PLACEHOLDER.sub(lambda found: str(values[found[1]]), text) if values else text
+    return VARIABLE.sub(lambda found: str(values[found[1]]), text) if values else text
 
 
 def negotiate(header: str, default: str) -> str:

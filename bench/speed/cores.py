@@ -67,7 +67,7 @@ class Busy:
 
 
 def _share(before: tuple[float, float], after: tuple[float, float]) -> float:
-    busy, total = (now - then for now, then in zip(after, before, strict=True))
+    busy, total = (new - old for new, old in zip(after, before, strict=True))
     return busy / total if total else 0.0
 
 

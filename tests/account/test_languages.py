@@ -1,4 +1,4 @@
-"""The catalogs: whole, in step with the source, and with the same placeholders; which language a browser gets."""
+"""The catalogs: whole, in step with the source, and with the same variables; which language a browser gets."""
 
 import io
 import re
@@ -10,13 +10,13 @@ from app.core.i18n import LOCALES, SOURCE, catalog, negotiate, translate
 from scripts.messages import found_messages, mo_bytes, po_file, po_text, updated
 
 TRANSLATED = [locale for locale in LOCALES if locale != SOURCE]
-PLACEHOLDER = re.compile(r"%\(\w+\)s|%%")
+VARIABLE = re.compile(r"%\(\w+\)s|%%")
 # Words that are the same in another language.
 SAME = {("de", "Code"), ("fr", "Code")}
 
 
 @pytest.mark.parametrize("locale", TRANSLATED)
-def test_every_text_is_translated_with_the_same_placeholders(locale: str) -> None:
+def test_every_text_is_translated_with_the_same_variables(locale: str) -> None:
     messages = [message for message in read_po(io.BytesIO(po_file(locale).read_bytes())) if message.id]
     assert len(messages) > 200
     same = {(locale, str(message.id)) for message in messages if message.string == message.id}
@@ -26,7 +26,7 @@ def test_every_text_is_translated_with_the_same_placeholders(locale: str) -> Non
         assert not message.fuzzy
         assert isinstance(message.id, str)
         assert isinstance(message.string, str)
-        assert sorted(PLACEHOLDER.findall(message.id)) == sorted(PLACEHOLDER.findall(message.string)), message.id
+        assert sorted(VARIABLE.findall(message.id)) == sorted(VARIABLE.findall(message.string)), message.id
         assert message.id[-1] in ".:?!" or message.string[-1] not in ".!", message.id
         assert "<" not in message.string
 

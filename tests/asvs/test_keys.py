@@ -36,7 +36,7 @@ def load(**changed: str) -> Settings:
         "abcabcabcabcabcabcabcabcabcabcabcabcabcabc",
     ],
 )
-def test_a_weak_or_placeholder_secret_is_refused_and_not_shown(name: str, weak: str) -> None:
+def test_a_weak_or_sample_secret_is_refused_and_not_shown(name: str, weak: str) -> None:
     with pytest.raises(SettingsError, match=f"^{name}: ") as refused:
         load(**{name: weak})
     assert weak not in str(refused.value)
