@@ -12,7 +12,7 @@ from app.auth.deps import Auth
 from app.auth.device_names import load_names
 from app.auth.devices import Devices, end_by_link
 from app.auth.errors import LoginFailed, PasswordRejected, PasswordWrong, RegistrationClosed, SessionNotFound, TooManyTries
-from app.auth.lanes import IDENTITY, verified
+from app.auth.lanes import ASSURED, IDENTITY, verified
 from app.auth.login_body import REQUEST_BODY, LoginBody
 from app.auth.schemas import (
     EndSessionIn,
@@ -52,6 +52,7 @@ from app.users.errors import EmailTaken, UsernameTaken
 from app.users.models import User
 from app.users.schemas import UserOut
 
+VERIFY_HEADERS = {**IDENTITY, ASSURED: "How well the caller proved who they are, where acr or max_age is asked for"}
 VERIFY_PARAMETERS = [
     {"name": name, "in": "query", "required": False, "description": text, "schema": {"type": "array", "items": items}}
     for name, text, items in (
@@ -213,7 +214,7 @@ async def me(caller: SignedIn) -> Account:
     response_class=Response,
     summary="May this request pass?",
     responses={
-        204: {"headers": {name: {"description": text, "schema": {"type": "string"}} for name, text in IDENTITY.items()}},
+        204: {"headers": {name: {"description": text, "schema": {"type": "string"}} for name, text in VERIFY_HEADERS.items()}},
         **refusals(Unauthenticated, TokenInvalid, ProofTooOld, Forbidden),
     },
     openapi_extra={"parameters": VERIFY_PARAMETERS},
