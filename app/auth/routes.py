@@ -18,6 +18,7 @@ from app.auth.schemas import (
     EndSessionIn,
     LoginOut,
     LogoutIn,
+    OwedOut,
     ProofOut,
     ReauthenticateIn,
     RefreshIn,
@@ -27,9 +28,10 @@ from app.auth.schemas import (
     TokensOut,
 )
 from app.auth.sessions import Held, Pair
+from app.auth.steps import Owed
 from app.core.caller import PUBLIC, Presented, SignedIn, bearer
 from app.core.client import ClientOf
-from app.core.cookies import DEVICE, REFRESH
+from app.core.cookies import DEVICE, REFRESH, REMEMBERED
 from app.core.csrf import check_cookie_call, check_origin_if_any
 from app.core.deps import Db, DbRead, Now, ServerOf, Transactions
 from app.core.errors import CsrfRefused, Forbidden, Invalid, Overloaded, TokenInvalid, TooManyRequests, Unauthenticated
@@ -71,7 +73,7 @@ async def register(body: RegisterIn, database: Transactions, kit: Auth, client: 
 
 @router.post(
     "/login",
-    response_model=LoginOut,
+    response_model=LoginOut | OwedOut,
     summary="Log in",
     dependencies=[PUBLIC, Limited("login")],
     responses=refusals(LoginFailed, CsrfRefused, *JSON_BODY, TooManyRequests, TooManyTries, Overloaded),
@@ -86,13 +88,19 @@ async def login(
     kit: Auth,
     client: ClientOf,
     now: Now,
-) -> Pair:
-    """Open a session by username or address, in any case, and password. One answer for every failure."""
+) -> Pair | Owed:
+    """Open a session by username or address, in any case, and password. One answer for every failure.
+
+    Where a second factor is owed, the answer is what it can be given by, and an `attempt` to send along.
+    """
     by_cookie = body.transport == "cookie"
     if by_cookie:
         check_origin_if_any(server, request.scope)
     device = body.device or server.cookies.read(request.scope, DEVICE)
-    pair = await service.log_in(database, kit, body.identifier, body.password, device, client, now)
+    remembered = server.cookies.read(request.scope, REMEMBERED)
+    pair = await service.log_in(database, kit, body.identifier, body.password, device, client, now, remembered=remembered)
+    if isinstance(pair, Owed):
+        return pair
     if by_cookie:
         await sessions.end_replaced(database, kit, held_by(request), client, now)
     return hand_over(response, server, pair, now, by_cookie=by_cookie)

@@ -74,6 +74,17 @@ class LoginOut(TokensOut):
     device: str = Field(description="Send it with the next login from here; void after a password change")
 
 
+class OwedOut(BaseModel):
+    """What a login answers with where another step is owed: no token, but an attempt that the step is given with."""
+
+    status: Literal["mfa_required", "mfa_enrolment_required"]
+    attempt: str = Field(description="Good for ten minutes and five tries")
+    methods: tuple[str, ...] = Field(description="By which the step can be given", examples=[["totp", "recovery"]])
+
+
+Attempt = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_-]+$", description="Of the login's answer")]
+
+
 class RefreshIn(Body):
     """The refresh token of the last answer; or, with the transport `cookie` alone, the one that the browser keeps."""
 

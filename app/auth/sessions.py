@@ -34,7 +34,8 @@ USED_TO = timedelta(minutes=5)
 class Pair:
     """What a login or refresh answers with. `device` is None at a refresh.
 
-    A browser that is to hold the session itself gets `cookie` and no refresh token.
+    A browser that is to hold the session itself gets `cookie` and no refresh token; one that is not to be asked for the
+    second factor for a while gets `remembered`.
     """
 
     access_token: str
@@ -44,6 +45,7 @@ class Pair:
     expires_at: datetime
     device: str | None = None
     cookie: str | None = None
+    remembered: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +67,11 @@ async def open_session(
     amr: str,
     device: str | None,
     browser: bool = False,
+    until: datetime | None = None,
 ) -> Pair:
     """A new session and its first pair; the caller holds the account's row. Without `device`, one is made known.
 
-    With `browser` the browser itself holds it, by a cookie.
+    With `browser` the browser itself holds it, by a cookie. It ends at `until` if that comes earlier than usual.
     """
     session_id = new_id(now)
     cookie = new_session_cookie(session_id) if browser else None
@@ -80,7 +83,7 @@ async def open_session(
         created_at=now,
         used_at=now,
         authenticated_at=now,
-        expires_at=now + timedelta(days=kit.refresh_days),
+        expires_at=min(now + timedelta(days=kit.refresh_days), until) if until else now + timedelta(days=kit.refresh_days),
         address=client.address[:64],
         user_agent=client.user_agent,
         amr=amr,
@@ -266,6 +269,7 @@ async def log_out_everywhere(db: AsyncSession, caller: Caller, now: datetime) ->
     await confirm(db, caller, now)
     note_token(db, caller)
     await end_sessions_of(db, caller.me.id, "logout_all", now)
+    await repository.delete_remembered(db, caller.me.id)
     await _record_ended(db, caller, now, "logout_all", caller.session_id)
 
 
@@ -299,9 +303,11 @@ async def end_others(db: AsyncSession, caller: Caller, now: datetime) -> None:
         await _record_ended(db, caller, now, "revoked_others", caller.session_id)
 
 
-async def end_sessions_of(db: AsyncSession, user_id: uuid.UUID, reason: str, now: datetime) -> None:
-    """End every session of an account whose row the caller holds."""
-    for session_id in await repository.end_sessions_of(db, user_id, reason, now):
+async def end_sessions_of(
+    db: AsyncSession, user_id: uuid.UUID, reason: str, now: datetime, *, but: uuid.UUID | None = None
+) -> None:
+    """End every session, but for one, of an account whose row the caller holds."""
+    for session_id in await repository.end_sessions_of(db, user_id, reason, now, but=but):
         note_ended(db, session_id)
 
 
@@ -337,14 +343,15 @@ async def _record_ended(db: AsyncSession, caller: Caller, now: datetime, reason:
 
 
 async def end_everything(db: AsyncSession, now: datetime) -> int:
-    """After a restore: end every session and forget every device; how many sessions that were."""
+    """After a restore: end every session, forget every device and what was begun; how many sessions that were."""
     ended = await repository.end_every_session(db, "restored", now)
     for session_id in ended:
         note_ended(db, session_id)
     await repository.delete_all_devices(db)
+    await repository.delete_all_attempts(db)
     return len(ended)
 
 
 async def tidy(db: AsyncSession, now: datetime) -> None:
-    """Daily: forget failures, devices and sessions that can't matter any more."""
+    """Daily: forget failures, attempts, devices and sessions that can't matter any more."""
     await repository.delete_old(db, now, now - timedelta(days=1))
