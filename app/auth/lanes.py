@@ -18,12 +18,13 @@ from app.auth import service
 from app.auth.cookies import hand_over
 from app.auth.deps import AuthKit
 from app.auth.login_body import read_login
-from app.auth.schemas import LoginOut, RefreshIn, TokensOut
+from app.auth.schemas import LoginOut, OwedOut, RefreshIn, TokensOut
 from app.auth.sessions import refresh_plainly
+from app.auth.steps import Owed
 from app.core.assurance import AAL1, LEVELS, level_of
 from app.core.caller import CREDENTIALS, Caller, check_assurance, refuse
 from app.core.client import CLIENT
-from app.core.cookies import DEVICE, SESSION
+from app.core.cookies import DEVICE, REMEMBERED, SESSION
 from app.core.errors import Forbidden, Unavailable, UnsupportedMediaType
 from app.core.fastlane import LANES, OUTER_LANES, Answer, Headers, Lane
 from app.core.limits import count_once
@@ -137,7 +138,13 @@ def _login_lane(server: Server) -> Callable[[Scope, Receive], Awaitable[Response
         await count_once(server, scope, "login")
         device, now = asked.device or server.cookies.read(scope, DEVICE), server.clock()
         kit = server.kit(AuthKit)
-        pair = await service.log_in(server.database, kit, asked.identifier, asked.password, device, scope[CLIENT], now)
+        remembered = server.cookies.read(scope, REMEMBERED)
+        pair = await service.log_in(
+            server.database, kit, asked.identifier, asked.password, device, scope[CLIENT], now, remembered=remembered
+        )
+        if isinstance(pair, Owed):
+            owed = OwedOut.model_validate(pair, from_attributes=True).model_dump_json()
+            return Response(owed, media_type="application/json")
         body = LoginOut.model_validate(pair, from_attributes=True).model_dump_json()
         response = Response(body, media_type="application/json")
         hand_over(response, server, pair, now)
