@@ -113,6 +113,20 @@ async def enter(
     return await _open(db, kit, account, before, how, onto, now)
 
 
+async def is_required(db: AsyncSession, account: Account, now: datetime) -> bool:
+    """Whether the account must have a second factor, at once or when its grace is over."""
+    return any([await step.requires(db, account, now) for step in LOGIN_STEPS.within(db)])
+
+
+async def falls_short(db: AsyncSession, account: Account, acr: str, now: datetime) -> bool:
+    """Whether the account must have a factor, and a login of this level by password would owe a step, wherever it came from."""
+    entry = Entry(account, "pwd", acr, await find_enrolled(db, account.id), None)
+    for step in LOGIN_STEPS.within(db):
+        if await step.requires(db, account, now) and isinstance(await step.owes(db, entry, now), Debt):
+            return True
+    return False
+
+
 async def _begin(db: AsyncSession, account: Account, epoch: int, debt: Debt, how: How, client: Client, now: datetime) -> Owed:
     attempt_id, secret = random_id(), random_256()
     attempt = LoginAttempt(

@@ -99,6 +99,10 @@ class Credentials(Protocol):
         """Whether the caller's account has a factor that a login by password owes, asked of the database now."""
         ...
 
+    async def falls_short(self, caller: Caller, now: datetime) -> bool:
+        """Whether the caller's account must have a second factor, and a login as weak as this session would owe one now."""
+        ...
+
 
 class Denial(Protocol):
     """Records that a signed-in caller was refused. `audit` plugs it."""
@@ -238,9 +242,15 @@ async def maybe_caller(request: Request, server: ServerOf, now: Now) -> Caller |
 
 
 async def admin(server: ServerOf, now: Now, caller: Annotated[Caller, Depends(signed_in)]) -> Caller:
-    """A caller whose row says admin at this moment; the refusal of others is recorded (ASVS V16.3.2)."""
+    """A caller whose row says admin at this moment; the refusal of others is recorded (ASVS V16.3.2).
+
+    Where admins must have a second factor (MFA), it must have had part in the session: one may be older than that rule, or
+    opened on a device that was remembered.
+    """
     if caller.me.role is not Role.ADMIN:
         await refuse(server, caller, now, "This needs the role admin.")
+    if not reaches(caller.acr, AAL2) and await CREDENTIALS.one(server.parts).falls_short(caller, now):
+        raise ProofTooWeak(AAL2, None)
     return caller
 
 
