@@ -216,4 +216,4 @@ async def set_for(
     user_id: uuid.UUID, body: UserMfaIn, caller: Admin, _fresh: Fresh, db: Db, auth: Auth, kit: Mfa, now: Now
 ) -> Overview:
     """Require a second factor of somebody, or take theirs away because they lost them. The person is told by mail."""
-    return await service.set_for(db, auth, kit, caller, user_id, body.required, now, reset=body.reset)
+    return await service.set_for(db, auth, kit, caller, user_id, now, required=body.required, reset=body.reset)

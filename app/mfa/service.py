@@ -190,9 +190,9 @@ async def set_for(
     kit: MfaKit,
     caller: Caller,
     user_id: uuid.UUID,
-    required: bool | None,
     now: datetime,
     *,
+    required: bool | None,
     reset: bool,
 ) -> Overview:
     """Require a factor of somebody, or take their factors away because they lost them: by another admin, or the operator.
