@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from starlette.responses import RedirectResponse, Response
 
 from app.account.face import SIGN_IN, Face, Open, Own, read
-from app.auth import registration, sessions
+from app.auth import proofs, registration, sessions
 from app.auth import service as auth
 from app.auth.cookies import drop_cookies, hand_over, held_by
 from app.auth.deps import Auth, AuthKit
@@ -124,7 +124,7 @@ async def reauthenticate(face: Own, fields: FormFields, kit: Auth, now: Now) -> 
     """The flow of POST /auth/reauthenticate."""
     try:
         body = read(ReauthenticateIn, fields)
-        pair = await auth.reauthenticate(face.server.database, kit, face.known, body.password, now)
+        pair = await proofs.reauthenticate(face.server.database, kit, face.known, body.given(), now)
     except AppError as error:
         return face.refused("reauthenticate", fields, error)
     return signed_in(face, face.go_on(fields), pair, now)

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.auth.models import KnownDevice, LoginAttempt, LoginFailure, RememberedDevice, Session
 from app.auth.sockets import Factor
+from app.core.assurance import Proof
 from app.core.crypto import random_id
 from app.database import Digest, UtcDateTime, run, upserts_of
 from app.users.models import User
@@ -70,13 +71,14 @@ async def rotate_session(
 
 
 async def renew_proof(
-    db: AsyncSession, session_id: uuid.UUID, before: bytes | None, after: bytes | None, now: datetime
+    db: AsyncSession, session_id: uuid.UUID, before: bytes | None, after: bytes | None, proof: Proof, now: datetime
 ) -> Session | None:
-    """The session with a proof of now and its next cookie, for the one who holds this one; None for everybody else."""
+    """The session with this proof and its next cookie, for the one who holds this one; None for everybody else."""
     renewed = update(Session).where(Session.id == session_id, Session.ended_at.is_(None), Session.expires_at > now)
     if before is not None:
         renewed = renewed.where(Session.cookie_digest == before)
-    renewed = renewed.values(authenticated_at=now, cookie_digest=after, used_at=now)
+    proved = {"authenticated_at": proof.at, "amr": proof.amr, "acr": proof.acr, "proved_with": proof.factor}
+    renewed = renewed.values(cookie_digest=after, used_at=now, **proved)
     options = {"synchronize_session": False, "populate_existing": True}
     found: Session | None = await db.scalar(renewed.returning(Session).execution_options(**options))
     return found
@@ -94,16 +96,21 @@ async def end_session(db: AsyncSession, session_id: uuid.UUID, user_id: uuid.UUI
 
 
 async def end_sessions_of(
-    db: AsyncSession, user_id: uuid.UUID, reason: str, now: datetime, *, but: uuid.UUID | None = None
+    db: AsyncSession,
+    user_id: uuid.UUID,
+    reason: str,
+    now: datetime,
+    *,
+    but: uuid.UUID | None = None,
+    factor: str | None = None,
 ) -> list[uuid.UUID]:
-    """End every session of an account, but for one; which those were."""
+    """End the sessions of an account, but for one; with `factor` those that it had part in. Which those were."""
     mine = (Session.user_id == user_id) & Session.ended_at.is_(None)
-    ended = (
-        update(Session)
-        .where(mine & (Session.id != but) if but else mine)
-        .values(ended_at=now, end_reason=reason)
-        .returning(Session.id)
-    )
+    if but is not None:
+        mine &= Session.id != but
+    if factor is not None:
+        mine &= (Session.opened_with == factor) | (Session.proved_with == factor)
+    ended = update(Session).where(mine).values(ended_at=now, end_reason=reason).returning(Session.id)
     return list((await db.scalars(ended)).all())
 
 

@@ -13,14 +13,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit import service as audit
 from app.audit.facts import Fact
-from app.auth import repository, sessions, steps
+from app.auth import repository, steps
 from app.auth.deps import AuthKit
-from app.auth.errors import LoginFailed, PasswordWrong, TooManyTries
+from app.auth.errors import LoginFailed, TooManyTries
 from app.auth.repository import Charged
 from app.auth.sessions import Pair
 from app.auth.steps import Before, How, Onto, Owed
 from app.auth.utils import Verdict
-from app.core.caller import Caller, confirm
 from app.core.client import Client
 from app.core.crypto import digest, keyed_digest, random_id
 from app.core.errors import TokenInvalid
@@ -186,35 +185,6 @@ async def let_in(
         raise TokenInvalid
     onto = Onto(client, device if known else None, browser=browser, remembered=remembered)
     return await steps.enter(db, kit, account, user.epoch, before, how, onto, now)
-
-
-async def reauthenticate(database: Database, kit: AuthKit, caller: Caller, password: str, now: datetime) -> Pair:
-    """The caller's session with a fresh proof: the password once more. Tries are counted with those of a change of password.
-
-    Raises:
-        PasswordWrong, TooManyTries, Overloaded: see there.
-        TokenInvalid: the caller's session ended meanwhile.
-    """
-    me, lane = caller.me, proof_lane_of(kit, caller.me.id)
-    with kit.pool.place() as run:
-        async with database.write() as db:
-            await charge(db, lane, now)
-            before = await users.find_user(db, me.id)
-            schemes = await users.get_schemes(db)
-        if before is None:
-            raise TokenInvalid
-        verdict: Verdict = await run(partial(kit.passwords.check, password, before.password_hash, schemes, may_upgrade=False))
-    async with database.write() as db:
-        user = await users.lock_user(db, me.id)
-        await confirm(db, caller, now)
-        if user is None or user.epoch != before.epoch:
-            raise TokenInvalid
-        fact = Fact.REAUTHENTICATED if verdict.right else Fact.REAUTHENTICATION_FAILED
-        await audit.record(db, fact, caller.client, now, actor=me.id, subject=me.id, session=caller.session_id)
-        if not verdict.right:
-            raise PasswordWrong
-        await repository.clear_failures(db, lane)
-        return await sessions.renew_proof(db, kit, user.account(), caller, now)
 
 
 def failure_lanes_of(kit: AuthKit, user_id: uuid.UUID, username_key: str, email_key: str) -> tuple[bytes, ...]:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.assurance import AAL2
 from app.core.client import Client
 from app.core.ports import Account
 from app.core.sockets import Socket
@@ -136,7 +137,7 @@ class Proved:
     amr: str
     kind: str
     factor: uuid.UUID | None = None
-    acr: str = "aal2"
+    acr: str = AAL2
     alone: bool = False
 
 

@@ -19,6 +19,7 @@ from app.auth.errors import AttemptInvalid, LastFactor, ProofWrong, TooManyTries
 from app.auth.models import LoginAttempt
 from app.auth.sessions import Pair
 from app.auth.sockets import FACTORS, LOGIN_STEPS, SECOND_PROOFS, Debt, Enrolled, Entry, Proved, SecondProof
+from app.core.assurance import AAL1, factor_key
 from app.core.caller import Caller
 from app.core.client import Client
 from app.core.crypto import b64decode, b64encode, digest, keyed_digest, random_256, random_id
@@ -69,7 +70,7 @@ class How:
     """How somebody proved who they are: methods (`amr`), level, and the factor that had part in it."""
 
     amr: str
-    acr: str = "aal1"
+    acr: str = AAL1
     kind: str = ""
     factor: uuid.UUID | None = None
 
@@ -146,7 +147,17 @@ async def _open(
 ) -> Pair:
     """What every login ends with."""
     pair = await sessions.open_session(
-        db, kit, account, onto.client, now, amr=how.amr, device=onto.device, browser=onto.browser, until=until
+        db,
+        kit,
+        account,
+        onto.client,
+        now,
+        amr=how.amr,
+        device=onto.device,
+        acr=how.acr,
+        factor=factor_key(how.kind, how.factor) if how.factor else None,
+        browser=onto.browser,
+        until=until,
     )
     who = account.id
     await audit.record(db, Fact.LOGIN_SUCCEEDED, onto.client, now, actor=who, subject=who, session=pair.session_id, by=how.amr)
@@ -212,7 +223,7 @@ async def check_proof(
     Raises:
         ProofWrong: it is not; recorded, and kept.
     """
-    proved = await _proof_by(db, method).check(db, user.id, bound_to, value, now)
+    proved = await proof_by(db, method).check(db, user.id, bound_to, value, now)
     if proved is None:
         await _note_failure(db, kit, user, method, client, now)
         raise ProofWrong
@@ -220,8 +231,16 @@ async def check_proof(
     return proved
 
 
-def _proof_by(db: AsyncSession, method: str) -> SecondProof:
-    return next(proof for proof in SECOND_PROOFS.within(db) if proof.name == method)
+def proof_by(db: AsyncSession, method: str) -> SecondProof:
+    """Who checks a method.
+
+    Raises:
+        ProofWrong: nobody; this server has no such factors.
+    """
+    found = next((proof for proof in SECOND_PROOFS.within(db) if proof.name == method), None)
+    if found is None:
+        raise ProofWrong
+    return found
 
 
 async def _note_failure(db: AsyncSession, kit: AuthKit, user: User, method: str, client: Client, now: datetime) -> None:
@@ -273,7 +292,7 @@ async def finish(db: AsyncSession, kit: AuthKit, begun: Begun, user: User, prove
         raise AttemptInvalid
     known = await repository.find_device(db, user.id, digest(onto.device), now) if onto.device else None
     # A mailed link is no factor (ASVS V6.3.6): beside it a code is the only one.
-    acr = proved.acr if proved.alone or "pwd" in begun.amr.split() else "aal1"
+    acr = proved.acr if proved.alone or "pwd" in begun.amr.split() else AAL1
     how = How(f"{begun.amr} {proved.amr}", acr, proved.kind, proved.factor)
     pair = await _open(db, kit, account, before, how, onto if known else replace(onto, device=None), now)
     if not onto.remember or begun.owed != MFA_REQUIRED:
