@@ -76,6 +76,9 @@ class SessionCredentials:
     async def falls_short(self, caller: Caller, now: datetime) -> bool:
         """See `Credentials.falls_short`."""
         async with self._database.read() as db:
+            if not await steps.is_required(db, caller.me, now):
+                return False
+        async with self._database.write() as db:  # to ask what is owed may begin a grace
             return await steps.falls_short(db, caller.me, caller.acr, now)
 
     async def close(self) -> None:

@@ -123,12 +123,9 @@ async def is_required(db: AsyncSession, account: Account, now: datetime) -> bool
 
 
 async def falls_short(db: AsyncSession, account: Account, acr: str, now: datetime) -> bool:
-    """Whether the account must have a factor, and a login of this level by password would owe a step, wherever it came from."""
+    """Whether a login of this level, by password and from no remembered browser, would owe a step now."""
     entry = Entry(account, "pwd", acr, await find_enrolled(db, account.id), None)
-    for step in LOGIN_STEPS.within(db):
-        if await step.requires(db, account, now) and isinstance(await step.owes(db, entry, now), Debt):
-            return True
-    return False
+    return any([isinstance(await step.owes(db, entry, now), Debt) for step in LOGIN_STEPS.within(db)])
 
 
 async def _begin(db: AsyncSession, account: Account, epoch: int, debt: Debt, how: How, client: Client, now: datetime) -> Owed:
