@@ -1,7 +1,7 @@
 """Who is calling, with what proofs; and how a route says who may call it.
 
-Every route states one of `SignedIn`, `Assurance(…)`, `Fresh`, `Backed`, `Admin` or `PUBLIC`, every page one of `PageCaller`,
-`FreshPage`, `BackedPage`, `MaybeCaller` or `PUBLIC`; a test finds the one that does not. Routes take a bearer token or, from
+Every route states one of `SignedIn`, `Assurance(…)`, `Fresh`, `Backed`, `Admin`, `FreshAdmin` or `PUBLIC`, every page one of
+`PageCaller`, `FreshPage`, `BackedPage`, `MaybeCaller` or `PUBLIC`; a test finds the one that does not. Routes take a bearer token or, from
 pages that may call, the session's cookie; pages take the cookie alone.
 """
 
@@ -254,6 +254,11 @@ async def admin(server: ServerOf, now: Now, caller: Annotated[Caller, Depends(si
     return caller
 
 
+async def fresh_admin(server: ServerOf, now: Now, caller: Annotated[Caller, Depends(admin)]) -> Caller:
+    """A caller who is both `admin` and `fresh`."""
+    return await fresh(server, now, caller)
+
+
 async def refuse(server: Server, caller: Caller, now: datetime, detail: str) -> NoReturn:
     """Record that this caller was refused, then refuse (ASVS V16.3.2).
 
@@ -275,9 +280,22 @@ Presented = Annotated[Caller, Depends(presented)]
 Fresh = Annotated[Caller, Depends(fresh)]
 Backed = Annotated[Caller, Depends(backed)]
 Admin = Annotated[Caller, Depends(admin)]
+FreshAdmin = Annotated[Caller, Depends(fresh_admin)]
 PageCaller = Annotated[Caller, Depends(page_caller)]
 FreshPage = Annotated[Caller, Depends(fresh_page)]
 BackedPage = Annotated[Caller, Depends(backed_page)]
 MaybeCaller = Annotated[Caller | None, Depends(maybe_caller)]
 PUBLIC = Depends(public)
-ACCESS_RULES = (signed_in, presented, fresh, backed, admin, page_caller, fresh_page, backed_page, maybe_caller, public)
+ACCESS_RULES = (
+    signed_in,
+    presented,
+    fresh,
+    backed,
+    admin,
+    fresh_admin,
+    page_caller,
+    fresh_page,
+    backed_page,
+    maybe_caller,
+    public,
+)
