@@ -5,6 +5,7 @@ from app.auth.schemas import (
     LoginIn,
     LoginOut,
     LogoutIn,
+    OwedOut,
     ProofOut,
     ReauthenticateIn,
     RefreshIn,
@@ -18,6 +19,17 @@ from app.health.schemas import HealthOut, LiveOut, ReadyOut
 from app.invitations.schemas import AcceptInvitationIn, InvitationIn, InvitationOut, InvitationPageOut
 from app.magiclinks.schemas import MagicLinkIn, MagicLinkOut, MagicSignInIn
 from app.mail.schemas import DevMailOut
+from app.mfa.schemas import (
+    AttemptIn,
+    ConfirmTotpIn,
+    FinishIn,
+    MfaOut,
+    RecoveryCodesOut,
+    RecoveryLoginIn,
+    TotpLoginIn,
+    TotpSetupOut,
+    UserMfaIn,
+)
 from app.passwords.schemas import AcceptedOut, ChangePasswordIn, ForgotPasswordIn, ResetPasswordIn
 from app.privacy.schemas import ExportOut, LeavingOut
 from app.users.schemas import ProfileIn, RoleIn, StatusIn, UserDetailOut, UserOut, UserPageOut
@@ -34,14 +46,17 @@ from app.verification.schemas import (
 __all__ = [
     "AcceptInvitationIn",
     "AcceptedOut",
+    "AttemptIn",
     "ChangeEmailIn",
     "ChangeEmailOut",
     "ChangePasswordIn",
+    "ConfirmTotpIn",
     "DevMailOut",
     "EmailTokenIn",
     "EndSessionIn",
     "ExportOut",
     "FieldProblem",
+    "FinishIn",
     "ForgotPasswordIn",
     "HealthOut",
     "InvitationIn",
@@ -55,11 +70,15 @@ __all__ = [
     "MagicLinkIn",
     "MagicLinkOut",
     "MagicSignInIn",
+    "MfaOut",
+    "OwedOut",
     "Problem",
     "ProfileIn",
     "ProofOut",
     "ReadyOut",
     "ReauthenticateIn",
+    "RecoveryCodesOut",
+    "RecoveryLoginIn",
     "RefreshIn",
     "RegisterIn",
     "RegistrationOut",
@@ -70,7 +89,10 @@ __all__ = [
     "SessionOut",
     "StatusIn",
     "TokensOut",
+    "TotpLoginIn",
+    "TotpSetupOut",
     "UserDetailOut",
+    "UserMfaIn",
     "UserOut",
     "UserPageOut",
     "VerifiedOut",

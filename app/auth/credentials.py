@@ -8,7 +8,7 @@ from datetime import datetime
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.auth import repository
+from app.auth import repository, steps
 from app.auth.blocklist import Blocklist
 from app.auth.sessions import USED_TO
 from app.auth.utils import Tokens
@@ -47,7 +47,7 @@ class SessionCredentials:
         if live is None or (blocked is not None and await blocked) or live.account.id != claims.user_id:
             raise TokenInvalid
         self._touch(live, now)
-        return Caller(live.account, live.id, claims.token_id, claims.expires_at, client, claims.authenticated_at)
+        return Caller(live.account, live.id, claims.token_id, claims.expires_at, client, claims.authenticated_at, claims.acr)
 
     async def find_by_cookie(self, cookie: str, client: Client, now: datetime) -> Caller:
         """See `Credentials.find_by_cookie`."""
@@ -61,12 +61,25 @@ class SessionCredentials:
         if live.cookie_digest is None or not equal(live.cookie_digest, digest(cookie)):
             raise TokenInvalid
         self._touch(live, now)
-        return Caller(live.account, live.id, "", None, client, live.authenticated_at, cookie)
+        return Caller(live.account, live.id, "", None, client, live.authenticated_at, live.acr, cookie)
 
     async def confirm(self, db: AsyncSession, caller: Caller, now: datetime) -> None:
         """See `Credentials.confirm`."""
         if caller.session_id is None or not await repository.is_alive(db, caller.session_id, now):
             raise TokenInvalid
+
+    async def has_second_factor(self, caller: Caller) -> bool:
+        """See `Credentials.has_second_factor`."""
+        async with self._database.read() as db:
+            return bool((await steps.find_enrolled(db, caller.me.id)).owing)
+
+    async def falls_short(self, caller: Caller, now: datetime) -> bool:
+        """See `Credentials.falls_short`."""
+        async with self._database.read() as db:
+            if not await steps.is_required(db, caller.me, now):
+                return False
+        async with self._database.write() as db:  # to ask what is owed may begin a grace
+            return await steps.falls_short(db, caller.me, caller.acr, now)
 
     async def close(self) -> None:
         """Write what is noted."""

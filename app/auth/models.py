@@ -1,4 +1,4 @@
-"""The tables of sessions, known devices and failed logins."""
+"""The tables of sessions, login attempts, devices and failed logins."""
 
 import uuid
 from datetime import datetime
@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.core.assurance import AAL1
 from app.database import Base, Digest, UtcDateTime
 
 ALIVE, ENDED = text("ended_at IS NULL"), text("ended_at IS NOT NULL")
@@ -14,7 +15,9 @@ ALIVE, ENDED = text("ended_at IS NULL"), text("ended_at IS NOT NULL")
 class Session(Base):
     """A login and what became of it. The row decides, at every request; it outlives its user.
 
-    `authenticated_at` is the last proof of who it is (the tokens' auth_time); refreshing never moves it.
+    `authenticated_at` is the last proof of who it is (the tokens' auth_time), `amr` and `acr` say how it was given; refreshing
+    never moves them. `opened_with` and `proved_with` are the second factor or passkey, as `kind:id`, that had part in the
+    login and in the last proof; losing it ends the session.
     """
 
     __tablename__ = "sessions"
@@ -37,7 +40,10 @@ class Session(Base):
     address: Mapped[str] = mapped_column(String(64))
     user_agent: Mapped[str] = mapped_column(String(256))
     amr: Mapped[str] = mapped_column(String(64))
+    acr: Mapped[str] = mapped_column(String(16), default=AAL1, server_default=AAL1)
     authenticated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    opened_with: Mapped[str | None] = mapped_column(String(64))
+    proved_with: Mapped[str | None] = mapped_column(String(64))
     cookie_digest: Mapped[bytes | None] = mapped_column(Digest)
 
 
@@ -63,3 +69,36 @@ class LoginFailure(Base):
     next_at: Mapped[datetime] = mapped_column(UtcDateTime)
     forget_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     told_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class LoginAttempt(Base):
+    """A login that was begun: its first proof was given and another step is owed. It opens nothing by itself.
+
+    `owed` is what the client was told (mfa_required, mfa_enrolment_required), `amr` the first proof. It dies with the account's
+    `epoch`, after ten minutes or five tries, and when it is spent.
+    """
+
+    __tablename__ = "login_attempts"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[uuid.UUID] = mapped_column(index=True)
+    digest: Mapped[bytes] = mapped_column(Digest)
+    owed: Mapped[str] = mapped_column(String(32))
+    amr: Mapped[str] = mapped_column(String(64))
+    epoch: Mapped[int]
+    tries: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    spent_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class RememberedDevice(Base):
+    """A browser that need not give the second factor for a while. Its cookie is signed for the account and its factors."""
+
+    __tablename__ = "remembered_devices"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[uuid.UUID] = mapped_column(index=True)
+    user_agent: Mapped[str] = mapped_column(String(256))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)

@@ -1,8 +1,8 @@
 """Who is calling, with what proofs; and how a route says who may call it.
 
-Every route states one of `SignedIn`, `Fresh`, `Admin` or `PUBLIC`, every page one of `PageCaller`, `FreshPage`, `MaybeCaller`
-or `PUBLIC`; a test finds the one that does not. Routes take a bearer token or, from pages that may call, the session's cookie;
-pages take the cookie alone.
+Every route states one of `SignedIn`, `Assurance(…)`, `Fresh`, `Backed`, `Admin`, `FreshAdmin` or `PUBLIC`, every page one of
+`PageCaller`, `FreshPage`, `BackedPage`, `MaybeCaller` or `PUBLIC`; a test finds the one that does not. Routes take a bearer token or, from
+pages that may call, the session's cookie; pages take the cookie alone.
 """
 
 import uuid
@@ -11,15 +11,16 @@ from datetime import datetime, timedelta
 from typing import Annotated, NoReturn, Protocol
 from urllib.parse import quote
 
-from fastapi import Depends, Request, Security
+from fastapi import Depends, Request, Security, params
 from fastapi.security import OAuth2PasswordBearer
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.assurance import AAL1, AAL2, LEVELS, reaches
 from app.core.client import Client, client_of
 from app.core.cookies import SESSION
 from app.core.csrf import check_cookie_call
 from app.core.deps import Now, ServerOf
-from app.core.errors import Forbidden, ProofTooOld, SignInNeeded, Unauthenticated
+from app.core.errors import Forbidden, ProofTooOld, ProofTooWeak, SignInNeeded, Unauthenticated
 from app.core.permissions import Role
 from app.core.ports import Account
 from app.core.server import Server
@@ -40,11 +41,12 @@ class Caller:
     token_expires_at: datetime | None
     client: Client
     authenticated_at: datetime | None = None  # the last proof of who it is
+    acr: str = AAL1  # how well that proof proved it
     cookie: str | None = field(default=None, repr=False)  # the cookie that the request came by, where it was no bearer token
 
-    def is_fresh(self, now: datetime) -> bool:
-        """Whether the last proof is young enough for what must not be done by a forgotten tab."""
-        return self.authenticated_at is not None and now - self.authenticated_at <= FRESH
+    def is_fresh(self, now: datetime, max_age: timedelta = FRESH) -> bool:
+        """Whether the last proof is young enough; if nothing is said, for what must not be done by a forgotten tab."""
+        return self.authenticated_at is not None and now - self.authenticated_at <= max_age
 
     @property
     def user_id(self) -> uuid.UUID | None:
@@ -93,6 +95,14 @@ class Credentials(Protocol):
         """
         ...
 
+    async def has_second_factor(self, caller: Caller) -> bool:
+        """Whether the caller's account has a factor that a login by password owes, asked of the database now."""
+        ...
+
+    async def falls_short(self, caller: Caller, now: datetime) -> bool:
+        """Whether the caller's account must have a second factor, and a login as weak as this session would owe one now."""
+        ...
+
 
 class Denial(Protocol):
     """Records that a signed-in caller was refused. `audit` plugs it."""
@@ -137,11 +147,65 @@ async def presented(request: Request, server: ServerOf, now: Now, token: Annotat
     return await credentials.find(token, client_of(request), now)
 
 
-async def fresh(now: Now, caller: Annotated[Caller, Depends(signed_in)]) -> Caller:
-    """A caller who proved who they are within the last ten minutes; refreshing a token is no proof."""
-    if not caller.is_fresh(now):
-        raise ProofTooOld(int(FRESH.total_seconds()))
+async def fresh(server: ServerOf, now: Now, caller: Annotated[Caller, Depends(signed_in)]) -> Caller:
+    """A caller who proved who they are within the last ten minutes, with a second factor if they have one.
+
+    Refreshing a token is no proof.
+    """
+    missing = await missing_proof(server, caller, now)
+    if missing is not None:
+        raise missing
     return caller
+
+
+async def missing_proof(server: Server, caller: Caller, now: datetime, *, first: bool = True) -> Unauthenticated | None:
+    """What a caller lacks for what could do lasting harm. Without `first` the one factor of who has no other may be old.
+
+    Only who did not give two factors of late is asked about: most routes, and most of these calls, cost no question.
+    """
+    young, seconds = caller.is_fresh(now), int(FRESH.total_seconds())
+    if young and reaches(caller.acr, AAL2):
+        return None
+    if await CREDENTIALS.one(server.parts).has_second_factor(caller):
+        return ProofTooWeak(AAL2, seconds)
+    return ProofTooOld(seconds) if first and not young else None
+
+
+async def backed(server: ServerOf, now: Now, caller: Annotated[Caller, Depends(signed_in)]) -> Caller:
+    """A caller who gave their second factor within the last ten minutes, if they have one; their password comes with the call."""
+    missing = await missing_proof(server, caller, now, first=False)
+    if missing is not None:
+        raise missing
+    return caller
+
+
+def check_assurance(caller: Caller, acr: str, max_age: timedelta | None, now: datetime) -> None:
+    """See that the caller proved who they are at least so well, and within `max_age` if there is one.
+
+    Raises:
+        ProofTooWeak, ProofTooOld: they did not.
+    """
+    if reaches(caller.acr, acr) and (max_age is None or caller.is_fresh(now, max_age)):
+        return
+    seconds = int(max_age.total_seconds()) if max_age is not None else None
+    raise ProofTooOld(seconds) if acr == AAL1 and seconds is not None else ProofTooWeak(acr, seconds)
+
+
+def Assurance(acr: str, *, max_age: timedelta | None = None) -> params.Depends:  # noqa: N802 -- reads as the other rules do
+    """`Annotated[Caller, Assurance("aal2", max_age=timedelta(minutes=5))]`: a caller who proved that well, that lately.
+
+    Raises:
+        ValueError: there is no such level.
+    """
+    if acr not in LEVELS:
+        raise ValueError(f"acr: wanted one of {', '.join(LEVELS)}")
+
+    async def assured(now: Now, caller: Annotated[Caller, Depends(signed_in)]) -> Caller:
+        check_assurance(caller, acr, max_age, now)
+        return caller
+
+    rule: params.Depends = Depends(assured)
+    return rule
 
 
 async def page_caller(request: Request, server: ServerOf, now: Now) -> Caller:
@@ -152,9 +216,16 @@ async def page_caller(request: Request, server: ServerOf, now: Now) -> Caller:
     return caller
 
 
-async def fresh_page(request: Request, now: Now, caller: Annotated[Caller, Depends(page_caller)]) -> Caller:
-    """Who looks at a page, and proved it within the last ten minutes; anybody else is led to do so."""
-    if not caller.is_fresh(now):
+async def fresh_page(request: Request, server: ServerOf, now: Now, caller: Annotated[Caller, Depends(page_caller)]) -> Caller:
+    """Who looks at a page, and is `fresh`; anybody else is led to prove it."""
+    if await missing_proof(server, caller, now) is not None:
+        raise SignInNeeded(f"{REAUTHENTICATE}?next={quote(request.scope['path'])}")
+    return caller
+
+
+async def backed_page(request: Request, server: ServerOf, now: Now, caller: Annotated[Caller, Depends(page_caller)]) -> Caller:
+    """Who looks at a page, and is `backed`; anybody else is led to prove it."""
+    if await missing_proof(server, caller, now, first=False) is not None:
         raise SignInNeeded(f"{REAUTHENTICATE}?next={quote(request.scope['path'])}")
     return caller
 
@@ -171,10 +242,21 @@ async def maybe_caller(request: Request, server: ServerOf, now: Now) -> Caller |
 
 
 async def admin(server: ServerOf, now: Now, caller: Annotated[Caller, Depends(signed_in)]) -> Caller:
-    """A caller whose row says admin at this moment; the refusal of others is recorded (ASVS V16.3.2)."""
+    """A caller whose row says admin at this moment; the refusal of others is recorded (ASVS V16.3.2).
+
+    Where admins must have a second factor (MFA), it must have had part in the session: one may be older than that rule, or
+    opened on a device that was remembered.
+    """
     if caller.me.role is not Role.ADMIN:
         await refuse(server, caller, now, "This needs the role admin.")
+    if not reaches(caller.acr, AAL2) and await CREDENTIALS.one(server.parts).falls_short(caller, now):
+        raise ProofTooWeak(AAL2, None)
     return caller
+
+
+async def fresh_admin(server: ServerOf, now: Now, caller: Annotated[Caller, Depends(admin)]) -> Caller:
+    """A caller who is both `admin` and `fresh`."""
+    return await fresh(server, now, caller)
 
 
 async def refuse(server: Server, caller: Caller, now: datetime, detail: str) -> NoReturn:
@@ -196,9 +278,24 @@ async def public() -> None:
 SignedIn = Annotated[Caller, Depends(signed_in)]
 Presented = Annotated[Caller, Depends(presented)]
 Fresh = Annotated[Caller, Depends(fresh)]
+Backed = Annotated[Caller, Depends(backed)]
 Admin = Annotated[Caller, Depends(admin)]
+FreshAdmin = Annotated[Caller, Depends(fresh_admin)]
 PageCaller = Annotated[Caller, Depends(page_caller)]
 FreshPage = Annotated[Caller, Depends(fresh_page)]
+BackedPage = Annotated[Caller, Depends(backed_page)]
 MaybeCaller = Annotated[Caller | None, Depends(maybe_caller)]
 PUBLIC = Depends(public)
-ACCESS_RULES = (signed_in, presented, fresh, admin, page_caller, fresh_page, maybe_caller, public)
+ACCESS_RULES = (
+    signed_in,
+    presented,
+    fresh,
+    backed,
+    admin,
+    fresh_admin,
+    page_caller,
+    fresh_page,
+    backed_page,
+    maybe_caller,
+    public,
+)

@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit import service as audit
 from app.audit.facts import Fact
+from app.auth import proofs, sessions
 from app.auth import service as auth
-from app.auth import sessions
 from app.auth.deps import AuthKit
 from app.auth.errors import PasswordWrong
 from app.auth.sessions import Pair
@@ -162,8 +162,7 @@ async def change_password(
         await _replace(db, kit, user, password_hash, now, reason="password_changed")
         await auth.lift_stop(db, kit, user)
         await _record(db, Fact.PASSWORD_CHANGED, caller, now)
-        browser = caller.cookie is not None
-        return await sessions.open_session(db, kit, user.account(), caller.client, now, amr="pwd", device=None, browser=browser)
+        return await proofs.reopen(db, kit, user.account(), caller, now)
 
 
 async def set_password(

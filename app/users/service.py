@@ -152,6 +152,11 @@ async def note_verified(db: AsyncSession, user: User, now: datetime) -> bool:
     return True
 
 
+async def set_last_login(db: AsyncSession, user_id: uuid.UUID, moment: datetime | None) -> None:
+    """When somebody signed in last; the row is held."""
+    await repository.update_user(db, user_id, last_login_at=moment)
+
+
 async def set_email(db: AsyncSession, user: User, email: str, now: datetime) -> None:
     """Another address, which the person has proved; the row is locked. Links mailed before are void from here on.
 
@@ -345,6 +350,15 @@ async def erase(db: AsyncSession, user: User, now: datetime) -> None:
     person = user.person()
     for part in PERSONAL_DATA.within(db):
         await part.erase(db, person, now)
+
+
+async def hold(db: AsyncSession, caller: Caller, user_id: uuid.UUID, now: datetime) -> User:
+    """Another's account, held, by a caller whose own is held too and whose session is alive.
+
+    Raises:
+        UserNotFound: see there.
+    """
+    return (await _hold(db, caller, user_id, now))[0]
 
 
 async def _hold(db: AsyncSession, caller: Caller, user_id: uuid.UUID, now: datetime) -> tuple[User, set[uuid.UUID]]:
