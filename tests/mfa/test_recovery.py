@@ -116,7 +116,7 @@ async def test_control_a_code_that_is_looked_up_first_is_good_twice(
         assert answer.status_code == 200
 
 
-@pytest.mark.parametrize("code", ["", "x" * 65, "\ud800", "\x00", None, 5])
+@pytest.mark.parametrize("code", ["", "x" * 65, "\x07", "\x00", None, 5])
 async def test_what_is_no_code_is_refused(client: AsyncClient, clock: TravellingClock, code: object) -> None:
     guarded = await new_guarded(client, clock)
     body = {"attempt": await attempt_of(client, guarded.user), "code": code}
