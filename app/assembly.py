@@ -130,6 +130,7 @@ def _limits(settings: Settings, counters: "RedisCounters | None") -> RateLimits:
         "magic_link_account": settings.RATE_LIMIT_MAGIC_LINK_ACCOUNT,
         "magic_link_verify": settings.RATE_LIMIT_MAGIC_LINK_VERIFY,
         "invitation": settings.RATE_LIMIT_INVITATION,
+        "passkey_options": settings.RATE_LIMIT_PASSKEY_OPTIONS,
         "end_session": settings.RATE_LIMIT_END_SESSION,
         "export": settings.RATE_LIMIT_EXPORT,
     }

@@ -1,0 +1,108 @@
+"""SQL of passkeys. A challenge is taken, and a counter raised, by one statement each."""
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, func, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.database import insert_into
+from app.passkeys.models import Passkey, PasskeyChallenge
+
+
+async def add_challenge(
+    db: AsyncSession, digest: bytes, purpose: str, binding: bytes, expires_at: datetime, user_handle: bytes | None = None
+) -> None:
+    """A challenge that may be answered once."""
+    values = {"digest": digest, "purpose": purpose, "binding": binding, "expires_at": expires_at, "user_handle": user_handle}
+    await db.execute(insert(PasskeyChallenge).values(values))
+
+
+async def take_challenge(
+    db: AsyncSession, digest: bytes, purpose: str, bindings: tuple[bytes, ...], now: datetime
+) -> tuple[bytes | None] | None:
+    """The user handle that goes with it, for the one who takes a challenge made for one of these; None for everybody else."""
+    taken = (
+        delete(PasskeyChallenge)
+        .where(
+            PasskeyChallenge.digest == digest,
+            PasskeyChallenge.purpose == purpose,
+            PasskeyChallenge.binding.in_(bindings),
+            PasskeyChallenge.expires_at > now,
+        )
+        .returning(PasskeyChallenge.user_handle)
+    )
+    row = (await db.execute(taken)).one_or_none()
+    return None if row is None else (row[0],)
+
+
+async def delete_expired(db: AsyncSession, now: datetime) -> None:
+    """Forget challenges that nobody answered in time."""
+    await db.execute(delete(PasskeyChallenge).where(PasskeyChallenge.expires_at <= now))
+
+
+async def add_passkey(db: AsyncSession, values: dict[str, Any]) -> Passkey | None:
+    """A new one, or None if somebody has a credential of this id; the constraint decides, so a race makes one."""
+    added = insert_into(db, Passkey).values(values).on_conflict_do_nothing(index_elements=[Passkey.credential_id])
+    passkey_id = await db.scalar(added.returning(Passkey.id))
+    return await db.get(Passkey, passkey_id, populate_existing=True) if passkey_id else None
+
+
+async def find_by_credential(db: AsyncSession, credential_id: bytes) -> Passkey | None:
+    """The passkey with this credential id, whoever has it."""
+    found: Passkey | None = await db.scalar(select(Passkey).where(Passkey.credential_id == credential_id))
+    return found
+
+
+async def list_of(db: AsyncSession, user_id: uuid.UUID) -> list[Passkey]:
+    """An account's passkeys, oldest first."""
+    mine = select(Passkey).where(Passkey.user_id == user_id).order_by(Passkey.created_at, Passkey.id)
+    return list((await db.scalars(mine.execution_options(populate_existing=True))).all())
+
+
+async def list_credential_ids(db: AsyncSession, user_id: uuid.UUID) -> list[bytes]:
+    """The credential ids of an account, oldest first; plain columns, since whether there are any must not be measured."""
+    mine = select(Passkey.credential_id).where(Passkey.user_id == user_id).order_by(Passkey.created_at, Passkey.id)
+    return [bytes(credential_id) for (credential_id,) in await db.execute(mine)]
+
+
+async def count_verifying(db: AsyncSession, user_id: uuid.UUID) -> int:
+    """How many of an account's passkeys can be the whole login."""
+    verifying = select(func.count()).where(Passkey.user_id == user_id, Passkey.uv_initialized)
+    return await db.scalar(verifying) or 0
+
+
+async def rename(db: AsyncSession, passkey_id: uuid.UUID, user_id: uuid.UUID, name: str) -> Passkey | None:
+    """The passkey by its new name, if it is this account's."""
+    renamed = update(Passkey).where(Passkey.id == passkey_id, Passkey.user_id == user_id).values(name=name).returning(Passkey)
+    found: Passkey | None = await db.scalar(
+        renamed.execution_options(synchronize_session=False, populate_existing=True)
+    )
+    return found
+
+
+async def note_use(
+    db: AsyncSession, passkey_id: uuid.UUID, sign_count: int, now: datetime, *, backed_up: bool, user_verified: bool
+) -> bool:
+    """Write a use down, unless the counter stands still or goes back: then False (WebAuthn Level 3 section 7.2 step 22)."""
+    counted = Passkey.sign_count < sign_count
+    uncounted = (Passkey.sign_count == 0) & (sign_count == 0)
+    values: dict[str, Any] = {"sign_count": sign_count, "last_used_at": now, "backed_up": backed_up}
+    if user_verified:
+        values["uv_initialized"] = True
+    used = update(Passkey).where(Passkey.id == passkey_id, or_(counted, uncounted)).values(values).returning(Passkey.id)
+    return await db.scalar(used.execution_options(synchronize_session=False)) is not None
+
+
+async def delete_passkey(db: AsyncSession, passkey_id: uuid.UUID, user_id: uuid.UUID) -> str | None:
+    """The name of the one that is gone; None if this account has no such one."""
+    gone = delete(Passkey).where(Passkey.id == passkey_id, Passkey.user_id == user_id).returning(Passkey.name)
+    name: str | None = await db.scalar(gone)
+    return name
+
+
+async def delete_all_of(db: AsyncSession, user_id: uuid.UUID) -> list[uuid.UUID]:
+    """Forget an account's passkeys; which those were."""
+    gone = delete(Passkey).where(Passkey.user_id == user_id).returning(Passkey.id)
+    return list((await db.scalars(gone)).all())
