@@ -1,40 +1,56 @@
 """SQL of passkeys. A challenge is taken, and a counter raised, by one statement each."""
 
 import uuid
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.crypto import b64encode, digest
 from app.database import insert_into
 from app.passkeys.models import Passkey, PasskeyChallenge
 
 
 async def add_challenge(
-    db: AsyncSession, digest: bytes, purpose: str, binding: bytes, expires_at: datetime, user_handle: bytes | None = None
+    db: AsyncSession, challenge: bytes, purpose: str, binding: bytes, expires_at: datetime, user_handle: bytes | None
 ) -> None:
-    """A challenge that may be answered once."""
-    values = {"digest": digest, "purpose": purpose, "binding": binding, "expires_at": expires_at, "user_handle": user_handle}
-    await db.execute(insert(PasskeyChallenge).values(values))
+    """A challenge that may be answered once; its digest is stored."""
+    values = {"purpose": purpose, "binding": binding, "expires_at": expires_at, "user_handle": user_handle}
+    await db.execute(insert(PasskeyChallenge).values(digest=digest_of(challenge), **values))
+
+
+def digest_of(challenge: bytes) -> bytes:
+    """What a challenge is looked up by."""
+    return digest(b64encode(challenge))
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A challenge that was taken, and what was kept with it."""
+
+    challenge: bytes
+    binding: bytes
+    user_handle: bytes | None
 
 
 async def take_challenge(
-    db: AsyncSession, digest: bytes, purpose: str, bindings: tuple[bytes, ...], now: datetime
-) -> tuple[bytes | None] | None:
-    """The user handle that goes with it, for the one who takes a challenge made for one of these; None for everybody else."""
+    db: AsyncSession, challenge: bytes, purpose: str, bindings: tuple[bytes, ...], now: datetime
+) -> Taken | None:
+    """For the one who takes a challenge that was made for one of these; None for everybody else."""
     taken = (
         delete(PasskeyChallenge)
         .where(
-            PasskeyChallenge.digest == digest,
+            PasskeyChallenge.digest == digest_of(challenge),
             PasskeyChallenge.purpose == purpose,
             PasskeyChallenge.binding.in_(bindings),
             PasskeyChallenge.expires_at > now,
         )
-        .returning(PasskeyChallenge.user_handle)
+        .returning(PasskeyChallenge.binding, PasskeyChallenge.user_handle)
     )
     row = (await db.execute(taken)).one_or_none()
-    return None if row is None else (row[0],)
+    return None if row is None else Taken(challenge, bytes(row[0]), row[1])
 
 
 async def delete_expired(db: AsyncSession, now: datetime) -> None:
