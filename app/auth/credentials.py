@@ -47,7 +47,7 @@ class SessionCredentials:
         if live is None or (blocked is not None and await blocked) or live.account.id != claims.user_id:
             raise TokenInvalid
         self._touch(live, now)
-        return Caller(live.account, live.id, claims.token_id, claims.expires_at, client, claims.authenticated_at)
+        return Caller(live.account, live.id, claims.token_id, claims.expires_at, client, claims.authenticated_at, claims.acr)
 
     async def find_by_cookie(self, cookie: str, client: Client, now: datetime) -> Caller:
         """See `Credentials.find_by_cookie`."""
@@ -61,7 +61,7 @@ class SessionCredentials:
         if live.cookie_digest is None or not equal(live.cookie_digest, digest(cookie)):
             raise TokenInvalid
         self._touch(live, now)
-        return Caller(live.account, live.id, "", None, client, live.authenticated_at, cookie)
+        return Caller(live.account, live.id, "", None, client, live.authenticated_at, live.acr, cookie)
 
     async def confirm(self, db: AsyncSession, caller: Caller, now: datetime) -> None:
         """See `Credentials.confirm`."""

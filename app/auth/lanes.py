@@ -1,8 +1,9 @@
 """GET /auth/me, /auth/verify, login and refresh, answered before routing by the same services as by their routes."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Coroutine
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -19,10 +20,11 @@ from app.auth.deps import AuthKit
 from app.auth.login_body import read_login
 from app.auth.schemas import LoginOut, RefreshIn, TokensOut
 from app.auth.sessions import refresh_plainly
-from app.core.caller import CREDENTIALS, Caller, refuse
+from app.core.assurance import AAL1, LEVELS
+from app.core.caller import CREDENTIALS, Caller, check_assurance, refuse
 from app.core.client import CLIENT
 from app.core.cookies import DEVICE, SESSION
-from app.core.errors import Unavailable, UnsupportedMediaType
+from app.core.errors import Forbidden, Unavailable, UnsupportedMediaType
 from app.core.fastlane import LANES, OUTER_LANES, Answer, Lane
 from app.core.limits import count_once
 from app.core.ports import Account, Rotations
@@ -32,6 +34,7 @@ ME, VERIFY, LOGIN, REFRESH = "/auth/me", "/auth/verify", "/auth/login", "/auth/r
 FOR_ENVOY = "/auth/verify/envoy/"  # its ext_authz takes 200 for a yes, and no other 2xx
 BODY_SECONDS, MOST_BODY, REFUSAL_SECONDS = 0.25, 8192, 3.0
 VARY = (b"vary", b"Origin")
+SECONDS = re.compile("[0-9]{1,9}", re.ASCII)
 IDENTITY = {
     "X-Auth-User": "The account's id",
     "X-Auth-Username": "Its username",
@@ -199,16 +202,30 @@ def _is_plain_json(scope: Scope) -> bool:
 async def verified(server: Server, caller: Caller, query: bytes, now: datetime) -> Answer:
     """Who it is, for the application behind the gateway.
 
-    Of roles the caller must have every one that is named, not any: some gateways append the client's own query, which may
-    then ask for more and never for less.
+    The caller must have every role that is named, not any, and reach every `acr` and `max_age`: some gateways append the
+    client's own query, which may then ask for more and never for less.
 
     Raises:
-        Forbidden: a role is missing; recorded.
+        Forbidden: a role is missing, which is recorded; or `acr` or `max_age` is none.
+        ProofTooWeak, ProofTooOld: the proof of who it is does not do.
     """
     account = caller.me
     if query:
-        named = [value for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True) if name == "role"]
-        if any(value != account.role.value for value in named):
+        asked = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+        if any(value != account.role.value for value in _named(asked, "role")):
             await refuse(server, caller, now, "This needs a role that you do not have.")
+        _check_assurance(caller, _named(asked, "acr"), _named(asked, "max_age"), now)
     values = (account.id, account.username, account.role.value, caller.session_id)
     return Answer(204, [(name, str(value).encode()) for name, value in zip(NAMES, values, strict=True)])
+
+
+def _named(asked: list[tuple[str, str]], wanted: str) -> list[str]:
+    return [value for name, value in asked if name == wanted]
+
+
+def _check_assurance(caller: Caller, levels: list[str], ages: list[str], now: datetime) -> None:
+    if not (set(levels) <= set(LEVELS) and all(map(SECONDS.fullmatch, ages))):
+        raise Forbidden("There is no such assurance to ask for.")
+    if levels or ages:
+        max_age = timedelta(seconds=min(map(int, ages))) if ages else None
+        check_assurance(caller, max(levels, key=LEVELS.index, default=AAL1), max_age, now)

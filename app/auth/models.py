@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.core.assurance import AAL1
 from app.database import Base, Digest, UtcDateTime
 
 ALIVE, ENDED = text("ended_at IS NULL"), text("ended_at IS NOT NULL")
@@ -14,7 +15,9 @@ ALIVE, ENDED = text("ended_at IS NULL"), text("ended_at IS NOT NULL")
 class Session(Base):
     """A login and what became of it. The row decides, at every request; it outlives its user.
 
-    `authenticated_at` is the last proof of who it is (the tokens' auth_time); refreshing never moves it.
+    `authenticated_at` is the last proof of who it is (the tokens' auth_time), `amr` and `acr` say how it was given; refreshing
+    never moves them. `opened_with` and `proved_with` are the second factor or passkey, as `kind:id`, that had part in the
+    login and in the last proof; losing it ends the session.
     """
 
     __tablename__ = "sessions"
@@ -37,7 +40,10 @@ class Session(Base):
     address: Mapped[str] = mapped_column(String(64))
     user_agent: Mapped[str] = mapped_column(String(256))
     amr: Mapped[str] = mapped_column(String(64))
+    acr: Mapped[str] = mapped_column(String(16), default=AAL1, server_default=AAL1)
     authenticated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    opened_with: Mapped[str | None] = mapped_column(String(64))
+    proved_with: Mapped[str | None] = mapped_column(String(64))
     cookie_digest: Mapped[bytes | None] = mapped_column(Digest)
 
 

@@ -23,6 +23,9 @@ SESSION = (
     "address",
     "user_agent",
     "amr",
+    "acr",
+    "opened_with",
+    "proved_with",
 )
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import bindparam, case, delete, exists, insert, or_, select, upd
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.auth.models import KnownDevice, LoginFailure, Session
+from app.core.assurance import Proof
 from app.core.crypto import random_id
 from app.database import Digest, UtcDateTime, run, upserts_of
 from app.users.models import User
@@ -69,13 +70,14 @@ async def rotate_session(
 
 
 async def renew_proof(
-    db: AsyncSession, session_id: uuid.UUID, before: bytes | None, after: bytes | None, now: datetime
+    db: AsyncSession, session_id: uuid.UUID, before: bytes | None, after: bytes | None, proof: Proof, now: datetime
 ) -> Session | None:
-    """The session with a proof of now and its next cookie, for the one who holds this one; None for everybody else."""
+    """The session with this proof and its next cookie, for the one who holds this one; None for everybody else."""
     renewed = update(Session).where(Session.id == session_id, Session.ended_at.is_(None), Session.expires_at > now)
     if before is not None:
         renewed = renewed.where(Session.cookie_digest == before)
-    renewed = renewed.values(authenticated_at=now, cookie_digest=after, used_at=now)
+    proved = {"authenticated_at": proof.at, "amr": proof.amr, "acr": proof.acr, "proved_with": proof.factor}
+    renewed = renewed.values(cookie_digest=after, used_at=now, **proved)
     options = {"synchronize_session": False, "populate_existing": True}
     found: Session | None = await db.scalar(renewed.returning(Session).execution_options(**options))
     return found
@@ -104,6 +106,20 @@ async def end_sessions_of(
         .returning(Session.id)
     )
     return list((await db.scalars(ended)).all())
+
+
+async def end_opened_with(
+    db: AsyncSession, user_id: uuid.UUID, factor: str, reason: str, now: datetime, *, but: uuid.UUID | None = None
+) -> list[uuid.UUID]:
+    """End the sessions of an account that a factor had part in, but for one; which those were."""
+    ended = update(Session).where(
+        Session.user_id == user_id,
+        Session.ended_at.is_(None),
+        or_(Session.opened_with == factor, Session.proved_with == factor),
+    )
+    if but is not None:
+        ended = ended.where(Session.id != but)
+    return list((await db.scalars(ended.values(ended_at=now, end_reason=reason).returning(Session.id))).all())
 
 
 async def end_every_session(db: AsyncSession, reason: str, now: datetime) -> list[uuid.UUID]:

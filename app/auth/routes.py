@@ -27,12 +27,22 @@ from app.auth.schemas import (
     TokensOut,
 )
 from app.auth.sessions import Held, Pair
+from app.core.assurance import LEVELS
 from app.core.caller import PUBLIC, Presented, SignedIn, bearer
 from app.core.client import ClientOf
 from app.core.cookies import DEVICE, REFRESH
 from app.core.csrf import check_cookie_call, check_origin_if_any
 from app.core.deps import Db, DbRead, Now, ServerOf, Transactions
-from app.core.errors import CsrfRefused, Forbidden, Invalid, Overloaded, TokenInvalid, TooManyRequests, Unauthenticated
+from app.core.errors import (
+    CsrfRefused,
+    Forbidden,
+    Invalid,
+    Overloaded,
+    ProofTooOld,
+    TokenInvalid,
+    TooManyRequests,
+    Unauthenticated,
+)
 from app.core.limits import Limited
 from app.core.ports import Account
 from app.core.problems import JSON_BODY, refusals
@@ -42,13 +52,14 @@ from app.users.errors import EmailTaken, UsernameTaken
 from app.users.models import User
 from app.users.schemas import UserOut
 
-ROLE_PARAMETER = {
-    "name": "role",
-    "in": "query",
-    "required": False,
-    "description": "Roles the caller must have, every one of them",
-    "schema": {"type": "array", "items": {"type": "string"}},
-}
+VERIFY_PARAMETERS = [
+    {"name": name, "in": "query", "required": False, "description": text, "schema": {"type": "array", "items": items}}
+    for name, text, items in (
+        ("role", "Roles the caller must have, every one of them", {"type": "string"}),
+        ("acr", "How well the caller must have proved who they are", {"type": "string", "enum": [*LEVELS]}),
+        ("max_age", "How many seconds ago at most", {"type": "integer", "minimum": 0, "maximum": 999_999_999}),
+    )
+]
 router = APIRouter(prefix="/auth", tags=["auth"], dependencies=[JSON_ONLY])
 
 
@@ -203,9 +214,9 @@ async def me(caller: SignedIn) -> Account:
     summary="May this request pass?",
     responses={
         204: {"headers": {name: {"description": text, "schema": {"type": "string"}} for name, text in IDENTITY.items()}},
-        **refusals(Unauthenticated, TokenInvalid, Forbidden),
+        **refusals(Unauthenticated, TokenInvalid, ProofTooOld, Forbidden),
     },
-    openapi_extra={"parameters": [ROLE_PARAMETER]},
+    openapi_extra={"parameters": VERIFY_PARAMETERS},
 )
 async def verify(request: Request, caller: Presented, server: ServerOf, now: Now) -> Response:
     """For gateways (nginx `auth_request`, Traefik ForwardAuth, Caddy `forward_auth`, Envoy `ext_authz`): any method, this path

@@ -20,6 +20,7 @@ from app.auth.errors import LoginFailed, PasswordWrong, TooManyTries
 from app.auth.repository import Charged
 from app.auth.sessions import Pair
 from app.auth.utils import Verdict
+from app.core.assurance import Proof
 from app.core.caller import Caller, confirm
 from app.core.client import Client
 from app.core.crypto import digest, keyed_digest, random_id
@@ -247,7 +248,7 @@ async def reauthenticate(database: Database, kit: AuthKit, caller: Caller, passw
         if not verdict.right:
             raise PasswordWrong
         await repository.clear_failures(db, lane)
-        return await sessions.renew_proof(db, kit, user.account(), caller, now)
+        return await sessions.renew_proof(db, kit, user.account(), caller, Proof(now, "pwd"), now)
 
 
 def failure_lanes_of(kit: AuthKit, user_id: uuid.UUID, username_key: str, email_key: str) -> tuple[bytes, ...]:

@@ -15,6 +15,7 @@ from app.auth.deps import AuthKit
 from app.auth.errors import RefreshRefused, SessionGone, SessionNotFound
 from app.auth.models import Session
 from app.auth.utils import RefreshClaims
+from app.core.assurance import AAL1, Proof, factor_key, reaches
 from app.core.caller import Caller, confirm
 from app.core.client import Client
 from app.core.cookies import new_session_cookie, session_id_in
@@ -28,6 +29,7 @@ from app.users import service as users
 GRACE = timedelta(seconds=10)
 DEVICE_LIFE = timedelta(days=180)
 USED_TO = timedelta(minutes=5)
+BY_MAIL = "mail"  # in the amr of a session that a mailed link opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +66,14 @@ async def open_session(
     *,
     amr: str,
     device: str | None,
+    acr: str = AAL1,
+    factor: str | None = None,
     browser: bool = False,
 ) -> Pair:
     """A new session and its first pair; the caller holds the account's row. Without `device`, one is made known.
 
-    With `browser` the browser itself holds it, by a cookie.
+    `factor` is the second factor or passkey that had part in it (`factor_key`). With `browser` the browser itself holds the
+    session, by a cookie.
     """
     session_id = new_id(now)
     cookie = new_session_cookie(session_id) if browser else None
@@ -84,6 +89,9 @@ async def open_session(
         address=client.address[:64],
         user_agent=client.user_agent,
         amr=amr,
+        acr=acr,
+        opened_with=factor,
+        proved_with=factor,
         cookie_digest=digest(cookie) if cookie else None,
     )
     await repository.add_session(db, session)
@@ -95,7 +103,13 @@ async def open_session(
 
 def _facts(session: Session) -> SessionFacts:
     return SessionFacts(
-        session.id, session.generation, session.rotated_at, session.authenticated_at, session.expires_at, session.amr
+        session.id,
+        session.generation,
+        session.rotated_at,
+        session.authenticated_at,
+        session.expires_at,
+        session.amr,
+        session.acr,
     )
 
 
@@ -113,8 +127,8 @@ def _pair(
     return Pair(access, refresh_token, int(life.total_seconds()), session.id, session.expires_at, device, cookie)
 
 
-async def renew_proof(db: AsyncSession, kit: AuthKit, account: Account, caller: Caller, now: datetime) -> Pair:
-    """The caller's session with a proof of this moment, after which the account's row is held; its cookie is a new one.
+async def renew_proof(db: AsyncSession, kit: AuthKit, account: Account, caller: Caller, proof: Proof, now: datetime) -> Pair:
+    """The caller's session with this proof instead of the last one; the account's row is held. Its cookie is a new one.
 
     A cookie that the request did not come by is dead afterwards: what it may do has grown, and its holder proved nothing.
 
@@ -125,10 +139,30 @@ async def renew_proof(db: AsyncSession, kit: AuthKit, account: Account, caller: 
         raise TokenInvalid
     cookie = new_session_cookie(caller.session_id) if caller.cookie else None
     before, after = (digest(each) if each else None for each in (caller.cookie, cookie))
-    session = await repository.renew_proof(db, caller.session_id, before, after, now)
+    session = await repository.renew_proof(db, caller.session_id, before, after, proof, now)
     if session is None:
         raise TokenInvalid
     return _pair(kit, account, _facts(session), now, cookie=cookie)
+
+
+async def raise_proof(
+    db: AsyncSession, kit: AuthKit, account: Account, caller: Caller, amr: str, acr: str, factor: str, now: datetime
+) -> Pair:
+    """The caller's session after a factor was enrolled from it, by a fresh caller whose row is held; its cookie is a new one.
+
+    The new factor is one more beside that by which the session was proved, and no newer proof: `auth_time` stays. A
+    session that a mailed link opened stays what it is: mail is no factor (ASVS V6.3.6).
+
+    Raises:
+        TokenInvalid: as `renew_proof`.
+    """
+    session = await repository.find_session(db, caller.session_id) if caller.session_id else None
+    if session is None:
+        raise TokenInvalid
+    proof = Proof(session.authenticated_at, session.amr, session.acr, session.proved_with)
+    if BY_MAIL not in session.amr.split() and not reaches(session.acr, acr):
+        proof = Proof(session.authenticated_at, f"{session.amr} {amr}", acr, factor)
+    return await renew_proof(db, kit, account, caller, proof, now)
 
 
 async def refresh_plainly(rotations: Rotations, kit: AuthKit, token: str, client: Client, now: datetime) -> Pair | None:
@@ -302,6 +336,14 @@ async def end_others(db: AsyncSession, caller: Caller, now: datetime) -> None:
 async def end_sessions_of(db: AsyncSession, user_id: uuid.UUID, reason: str, now: datetime) -> None:
     """End every session of an account whose row the caller holds."""
     for session_id in await repository.end_sessions_of(db, user_id, reason, now):
+        note_ended(db, session_id)
+
+
+async def end_opened_with(
+    db: AsyncSession, user_id: uuid.UUID, kind: str, factor_id: uuid.UUID, now: datetime, *, but: uuid.UUID | None
+) -> None:
+    """A factor is lost: end the sessions it had part in, save the one that acts. The caller holds the account's row."""
+    for session_id in await repository.end_opened_with(db, user_id, factor_key(kind, factor_id), "factor_lost", now, but=but):
         note_ended(db, session_id)
 
 

@@ -28,6 +28,7 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 from pwdlib.hashers.bcrypt import BcryptHasher
 
 from app.auth.password_rules import normalise
+from app.core.assurance import LEVELS, level_of
 from app.core.crypto import b64encode, derive_key, keyed_digest
 from app.core.errors import TokenInvalid
 from app.core.ports import Account, SessionFacts
@@ -155,6 +156,7 @@ class AccessClaims:
     token_id: str
     expires_at: datetime
     authenticated_at: datetime
+    acr: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +188,7 @@ class Tokens:
             "role": account.role.value,
             "auth_time": int(session.authenticated_at.timestamp()),
             "amr": session.amr.split(),
+            "acr": session.acr,
         }
         return self._write(ACCESS, account.id, session.id, now, expires_at, claims)
 
@@ -210,7 +213,9 @@ class Tokens:
             return known
         claims = self._read(ACCESS, token, now)
         expires_at = datetime.fromtimestamp(claims["exp"], UTC)
-        good = AccessClaims(_uuid(claims["sub"]), _uuid(claims["sid"]), claims["jti"], expires_at, _auth_time(claims))
+        # Tokens made before there were levels have no acr.
+        acr = LEVELS[level_of(claims.get("acr"))]
+        good = AccessClaims(_uuid(claims["sub"]), _uuid(claims["sid"]), claims["jti"], expires_at, _auth_time(claims), acr)
         if "nbf" not in claims:  # ours have none
             self._good[key] = good
             if len(self._good) > SIGNATURES_KEPT:

@@ -1,8 +1,8 @@
 """Who is calling, with what proofs; and how a route says who may call it.
 
-Every route states one of `SignedIn`, `Fresh`, `Admin` or `PUBLIC`, every page one of `PageCaller`, `FreshPage`, `MaybeCaller`
-or `PUBLIC`; a test finds the one that does not. Routes take a bearer token or, from pages that may call, the session's cookie;
-pages take the cookie alone.
+Every route states one of `SignedIn`, `Assurance(…)`, `Fresh`, `Admin` or `PUBLIC`, every page one of `PageCaller`,
+`FreshPage`, `MaybeCaller` or `PUBLIC`; a test finds the one that does not. Routes take a bearer token or, from pages that may
+call, the session's cookie; pages take the cookie alone.
 """
 
 import uuid
@@ -11,15 +11,16 @@ from datetime import datetime, timedelta
 from typing import Annotated, NoReturn, Protocol
 from urllib.parse import quote
 
-from fastapi import Depends, Request, Security
+from fastapi import Depends, Request, Security, params
 from fastapi.security import OAuth2PasswordBearer
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.assurance import AAL1, LEVELS, reaches
 from app.core.client import Client, client_of
 from app.core.cookies import SESSION
 from app.core.csrf import check_cookie_call
 from app.core.deps import Now, ServerOf
-from app.core.errors import Forbidden, ProofTooOld, SignInNeeded, Unauthenticated
+from app.core.errors import Forbidden, ProofTooOld, ProofTooWeak, SignInNeeded, Unauthenticated
 from app.core.permissions import Role
 from app.core.ports import Account
 from app.core.server import Server
@@ -40,11 +41,12 @@ class Caller:
     token_expires_at: datetime | None
     client: Client
     authenticated_at: datetime | None = None  # the last proof of who it is
+    acr: str = AAL1  # how well that proof proved it
     cookie: str | None = field(default=None, repr=False)  # the cookie that the request came by, where it was no bearer token
 
-    def is_fresh(self, now: datetime) -> bool:
-        """Whether the last proof is young enough for what must not be done by a forgotten tab."""
-        return self.authenticated_at is not None and now - self.authenticated_at <= FRESH
+    def is_fresh(self, now: datetime, max_age: timedelta = FRESH) -> bool:
+        """Whether the last proof is young enough; if nothing is said, for what must not be done by a forgotten tab."""
+        return self.authenticated_at is not None and now - self.authenticated_at <= max_age
 
     @property
     def user_id(self) -> uuid.UUID | None:
@@ -142,6 +144,35 @@ async def fresh(now: Now, caller: Annotated[Caller, Depends(signed_in)]) -> Call
     if not caller.is_fresh(now):
         raise ProofTooOld(int(FRESH.total_seconds()))
     return caller
+
+
+def check_assurance(caller: Caller, acr: str, max_age: timedelta | None, now: datetime) -> None:
+    """See that the caller proved who they are at least so well, and within `max_age` if there is one.
+
+    Raises:
+        ProofTooWeak, ProofTooOld: they did not.
+    """
+    if reaches(caller.acr, acr) and (max_age is None or caller.is_fresh(now, max_age)):
+        return
+    seconds = int(max_age.total_seconds()) if max_age is not None else None
+    raise ProofTooOld(seconds) if acr == AAL1 and seconds is not None else ProofTooWeak(acr, seconds)
+
+
+def Assurance(acr: str, *, max_age: timedelta | None = None) -> params.Depends:  # noqa: N802 -- reads as the other rules do
+    """`Annotated[Caller, Assurance("aal2", max_age=timedelta(minutes=5))]`: a caller who proved that well, that lately.
+
+    Raises:
+        ValueError: there is no such level.
+    """
+    if acr not in LEVELS:
+        raise ValueError(f"acr: wanted one of {', '.join(LEVELS)}")
+
+    async def assured(now: Now, caller: Annotated[Caller, Depends(signed_in)]) -> Caller:
+        check_assurance(caller, acr, max_age, now)
+        return caller
+
+    rule: params.Depends = Depends(assured)
+    return rule
 
 
 async def page_caller(request: Request, server: ServerOf, now: Now) -> Caller:

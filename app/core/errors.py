@@ -77,6 +77,18 @@ class ProofTooOld(Unauthenticated):
         super().__init__("This needs a fresh proof: call /auth/reauthenticate.", challenge=challenge)
 
 
+class ProofTooWeak(Unauthenticated):
+    """Signed in, but not well enough for this, or not by a proof as young as it must be (RFC 9470 section 3)."""
+
+    code, title = "insufficient_user_authentication", "Prove better who you are"
+
+    def __init__(self, acr: str, max_age: int | None) -> None:
+        challenge = f'Bearer error="insufficient_user_authentication", acr_values="{acr}"'
+        if max_age is not None:
+            challenge += f", max_age={max_age}"
+        super().__init__("This needs a second factor: call /auth/reauthenticate.", challenge=challenge)
+
+
 class SignInNeeded(AppError):
     """A page for people who are signed in, or have just proved it: they are led to where that is done, and back."""
 

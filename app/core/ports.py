@@ -7,6 +7,7 @@ from datetime import datetime
 from email.message import EmailMessage
 from typing import Protocol
 
+from app.core.assurance import AAL1
 from app.core.permissions import Role
 
 
@@ -33,6 +34,7 @@ class LiveSession:
     account: Account
     authenticated_at: datetime  # the last proof of who it is
     cookie_digest: bytes | None = None  # of the browser's secret, where a browser holds it by cookie
+    acr: str = AAL1  # how well that proof proved it
 
 
 class SessionChecks(Protocol):
@@ -83,6 +85,7 @@ class SessionFacts:
     authenticated_at: datetime
     expires_at: datetime
     amr: str
+    acr: str = AAL1
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ class PostgresRotations(PostgresBatches[Rotation, Rotated | None]):
     UPDATE sessions s SET generation = s.generation + 1, rotated_at = h.now, rotated_by = h.client, used_at = h.now
     FROM held h, users u
     WHERE s.id = h.id AND s.generation = h.generation AND s.ended_at IS NULL AND u.id = s.user_id AND u.disabled_at IS NULL
-    RETURNING s.id, s.generation, s.authenticated_at, s.expires_at, s.amr, s.rotated_at,
+    RETURNING s.id, s.generation, s.authenticated_at, s.expires_at, s.amr, s.acr, s.rotated_at,
         u.id, u.username, u.email, u.role, u.email_verified_at IS NOT NULL, u.created_at
     """
 
@@ -58,10 +58,10 @@ class PostgresRotations(PostgresBatches[Rotation, Rotated | None]):
 
 
 def _rotated(row: Row) -> Rotated | None:
-    sid, generation, authenticated_at, expires_at, amr, rotated_at, *account = row
+    sid, generation, authenticated_at, expires_at, amr, acr, rotated_at, *account = row
     user_id, username, email, role_name, verified, registered_at = account
     role = ROLES.get(role_name)
     if role is None:
         return None
     who = Account(user_id, username, email, role, verified, registered_at.astimezone(UTC))
-    return Rotated(SessionFacts(sid, generation, rotated_at, authenticated_at, expires_at, amr), who)
+    return Rotated(SessionFacts(sid, generation, rotated_at, authenticated_at, expires_at, amr, acr), who)

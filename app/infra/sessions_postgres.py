@@ -16,7 +16,7 @@ class PostgresSessionChecks(PostgresBatches[tuple[uuid.UUID, datetime], LiveSess
 
     statement = b"""
     SELECT s.id, s.used_at, u.id, u.username, u.email, u.role, u.email_verified_at IS NOT NULL, u.created_at,
-        u.display_name, u.locale, s.authenticated_at, s.cookie_digest
+        u.display_name, u.locale, s.authenticated_at, s.cookie_digest, s.acr
     FROM sessions s JOIN users u ON u.id = s.user_id
     WHERE s.id = ANY($1::uuid[]) AND s.ended_at IS NULL AND s.expires_at > $2::timestamptz AND u.disabled_at IS NULL
     AND NOT pg_is_in_recovery()
@@ -40,10 +40,11 @@ class PostgresSessionChecks(PostgresBatches[tuple[uuid.UUID, datetime], LiveSess
 
 
 def _live(row: Row) -> LiveSession | None:
-    sid, used_at, user_id, username, email, role_name, verified, created_at, display_name, locale, authenticated_at, cookie = row
+    sid, used_at, user_id, username, email, role_name, verified, created_at, display_name, locale, *proof = row
+    authenticated_at, cookie, acr = proof
     role = ROLES.get(role_name)
     if role is None:  # of a newer version, beside this one: no entry here, and nobody else's answer depends on it
         return None
     # libpq's PGTZ decides in which zone moments come.
     account = Account(user_id, username, email, role, verified, created_at.astimezone(UTC), display_name, locale)
-    return LiveSession(sid, used_at, account, authenticated_at.astimezone(UTC), cookie)
+    return LiveSession(sid, used_at, account, authenticated_at.astimezone(UTC), cookie, acr)

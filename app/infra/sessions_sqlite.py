@@ -22,7 +22,7 @@ Row = tuple[Any, ...]
 # Each id by its key: the questions lead, whatever the planner thinks.
 FIND_LIVE = """
 SELECT s.id, s.used_at, u.id, u.username, u.email, u.role, u.email_verified_at IS NOT NULL, u.created_at,
-    u.display_name, u.locale, s.authenticated_at, s.cookie_digest
+    u.display_name, u.locale, s.authenticated_at, s.cookie_digest, s.acr
 FROM json_each(?) AS asked CROSS JOIN sessions s ON s.id = asked.value JOIN users u ON u.id = s.user_id
 WHERE s.ended_at IS NULL AND s.expires_at > ? AND u.disabled_at IS NULL
 """
@@ -108,12 +108,13 @@ class SqliteSessionChecks:
 
 
 def _live(session_id: uuid.UUID, row: Row) -> LiveSession | None:
-    _, used_at, user_id, username, email, role_name, verified, created_at, display_name, locale, authenticated_at, cookie = row
+    _, used_at, user_id, username, email, role_name, verified, created_at, display_name, locale, *proof = row
+    authenticated_at, cookie, acr = proof
     role = ROLES.get(role_name)
     if role is None:  # of a newer version, beside this one
         return None
     account = Account(uuid.UUID(user_id), username, email, role, bool(verified), _moment(created_at), display_name, locale)
-    return LiveSession(session_id, _moment(used_at), account, _moment(authenticated_at), cookie)
+    return LiveSession(session_id, _moment(used_at), account, _moment(authenticated_at), cookie, acr)
 
 
 def _moment(text: str) -> datetime:

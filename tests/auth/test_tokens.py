@@ -122,9 +122,9 @@ async def test_an_access_token_carries_the_claims_of_rfc_9068(
     kit = Forger(user.tokens, settings.SECRET_KEY.get_secret_value())
     assert kit.header("access") == {"alg": "HS256", "typ": "at+jwt"}
     claims = kit.claims("access")
-    assert set(claims) == {"iss", "aud", "sub", "sid", "jti", "iat", "exp", "role", "auth_time", "amr"}
+    assert set(claims) == {"iss", "aud", "sub", "sid", "jti", "iat", "exp", "role", "auth_time", "amr", "acr"}
     assert (claims["iss"], claims["aud"], claims["sub"]) == (ISSUER, ISSUER, user.id)
-    assert (claims["role"], claims["amr"]) == ("user", ["pwd"])
+    assert (claims["role"], claims["amr"], claims["acr"]) == ("user", ["pwd"], "aal1")
     assert claims["exp"] - claims["iat"] == 900 == user.tokens["expires_in"]
     assert now - 5 <= claims["iat"] == claims["auth_time"] <= now
     assert uuid.UUID(claims["sid"]).version == 7
