@@ -26,6 +26,7 @@ from app.jobs import service as jobs
 from app.magiclinks import feature as magiclinks
 from app.mail import feature as mail
 from app.mail.dev import DevMailbox
+from app.passkeys import feature as passkeys
 from app.passwords import feature as passwords
 from app.privacy import feature as privacy
 from app.tickets import feature as tickets
@@ -44,6 +45,7 @@ FEATURES: tuple[Callable[[Server], None], ...] = (
     users.install,
     auth.install,
     passwords.install,
+    passkeys.install,
     magiclinks.install,
     verification.install,
     health.install,

@@ -6,6 +6,7 @@ from app.database import Base
 from app.invitations.models import Invitation
 from app.jobs.models import DailyRound, Job
 from app.mail.models import DevMail
+from app.passkeys.models import Passkey, PasskeyChallenge
 from app.tickets.models import CodeGuess, Ticket
 from app.users.models import HashScheme, User
 from app.verification.models import EmailChange, PendingRegistration
@@ -22,6 +23,8 @@ __all__ = [
     "Job",
     "KnownDevice",
     "LoginFailure",
+    "Passkey",
+    "PasskeyChallenge",
     "PendingRegistration",
     "Session",
     "Ticket",

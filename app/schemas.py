@@ -18,6 +18,7 @@ from app.health.schemas import HealthOut, LiveOut, ReadyOut
 from app.invitations.schemas import AcceptInvitationIn, InvitationIn, InvitationOut, InvitationPageOut
 from app.magiclinks.schemas import MagicLinkIn, MagicLinkOut, MagicSignInIn
 from app.mail.schemas import DevMailOut
+from app.passkeys.schemas import AddPasskeyIn
 from app.passwords.schemas import AcceptedOut, ChangePasswordIn, ForgotPasswordIn, ResetPasswordIn
 from app.privacy.schemas import ExportOut, LeavingOut
 from app.users.schemas import ProfileIn, RoleIn, StatusIn, UserDetailOut, UserOut, UserPageOut
@@ -34,6 +35,7 @@ from app.verification.schemas import (
 __all__ = [
     "AcceptInvitationIn",
     "AcceptedOut",
+    "AddPasskeyIn",
     "ChangeEmailIn",
     "ChangeEmailOut",
     "ChangePasswordIn",
@@ -55,6 +57,8 @@ __all__ = [
     "MagicLinkIn",
     "MagicLinkOut",
     "MagicSignInIn",
+    "OptionsOut",
+    "PasskeyOut",
     "Problem",
     "ProfileIn",
     "ProofOut",
@@ -63,6 +67,7 @@ __all__ = [
     "RefreshIn",
     "RegisterIn",
     "RegistrationOut",
+    "RenamePasskeyIn",
     "ResendIn",
     "ResentOut",
     "ResetPasswordIn",

@@ -36,6 +36,8 @@ SUBJECTS = {
     "email-changed": N_("Your mail address was changed"),
     "email-change-undone": N_("The change of your mail address was undone"),
     "invitation": N_("You are invited"),
+    "passkey-added": N_("A passkey was added to your account"),
+    "passkey-removed": N_("A passkey was removed from your account"),
 }
 
 

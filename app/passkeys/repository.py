@@ -92,9 +92,7 @@ async def count_verifying(db: AsyncSession, user_id: uuid.UUID) -> int:
 async def rename(db: AsyncSession, passkey_id: uuid.UUID, user_id: uuid.UUID, name: str) -> Passkey | None:
     """The passkey by its new name, if it is this account's."""
     renamed = update(Passkey).where(Passkey.id == passkey_id, Passkey.user_id == user_id).values(name=name).returning(Passkey)
-    found: Passkey | None = await db.scalar(
-        renamed.execution_options(synchronize_session=False, populate_existing=True)
-    )
+    found: Passkey | None = await db.scalar(renamed.execution_options(synchronize_session=False, populate_existing=True))
     return found
 
 
@@ -111,11 +109,10 @@ async def note_use(
     return await db.scalar(used.execution_options(synchronize_session=False)) is not None
 
 
-async def delete_passkey(db: AsyncSession, passkey_id: uuid.UUID, user_id: uuid.UUID) -> str | None:
-    """The name of the one that is gone; None if this account has no such one."""
-    gone = delete(Passkey).where(Passkey.id == passkey_id, Passkey.user_id == user_id).returning(Passkey.name)
-    name: str | None = await db.scalar(gone)
-    return name
+async def delete_passkey(db: AsyncSession, passkey_id: uuid.UUID, user_id: uuid.UUID) -> bool:
+    """False if this account has no such one."""
+    gone = delete(Passkey).where(Passkey.id == passkey_id, Passkey.user_id == user_id).returning(Passkey.id)
+    return await db.scalar(gone) is not None
 
 
 async def delete_all_of(db: AsyncSession, user_id: uuid.UUID) -> list[uuid.UUID]:

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit import service as audit
 from app.audit.facts import Fact
+from app.auth import sessions
 from app.core.caller import Caller, confirm
 from app.core.client import Client
 from app.core.crypto import new_id, random_256
@@ -24,6 +25,7 @@ from app.passkeys.models import Passkey
 from app.passkeys.schemas import CreatedCredential
 from app.users import service as users
 
+KIND = "passkey"
 MOST = 20  # of an account
 
 
@@ -74,9 +76,7 @@ async def finish_adding(
     return passkey
 
 
-def _row(
-    me: Account, key: NewKey, user_handle: bytes, credential: CreatedCredential, name: str, now: datetime
-) -> dict[str, Any]:
+def _row(me: Account, key: NewKey, user_handle: bytes, credential: CreatedCredential, name: str, now: datetime) -> dict[str, Any]:
     properties = credential.clientExtensionResults.credProps
     return {
         "id": new_id(now),
@@ -94,6 +94,34 @@ def _row(
         "uv_initialized": key.user_verified,
         "created_at": now,
     }
+
+
+async def start_own(db: AsyncSession, kit: PasskeyKit, caller: Caller, now: datetime) -> dict[str, Any]:
+    """What the caller is to ask the browser for.
+
+    Raises:
+        TooManyPasskeys: see `start_adding`.
+    """
+    me = await _hold(db, caller, now)
+    return await start_adding(db, kit, me, _session_of(caller), now)
+
+
+async def add_own(
+    db: AsyncSession, kit: PasskeyKit, caller: Caller, credential: CreatedCredential, name: str, now: datetime
+) -> Passkey:
+    """The caller's new passkey.
+
+    Raises:
+        PasskeyNotAdded, TooManyPasskeys: see `finish_adding`.
+    """
+    me = await _hold(db, caller, now)
+    return await finish_adding(db, kit, me, _session_of(caller), credential, name, caller.client, now)
+
+
+def _session_of(caller: Caller) -> uuid.UUID:
+    if caller.session_id is None:
+        raise TokenInvalid
+    return caller.session_id
 
 
 async def list_own(db: AsyncSession, caller: Caller) -> list[Passkey]:
@@ -120,17 +148,19 @@ async def remove(db: AsyncSession, caller: Caller, passkey_id: uuid.UUID, now: d
     Raises:
         PasskeyNotFound: it is none of theirs.
     """
-    await _hold(db, caller, now)
-    if await repository.delete_passkey(db, passkey_id, caller.me.id) is None:
+    me = await _hold(db, caller, now)
+    if not await repository.delete_passkey(db, passkey_id, me.id):
         raise PasskeyNotFound
-    await _tell(db, Fact.PASSKEY_REMOVED, "passkey-removed", caller.me, passkey_id, caller.client, now)
+    await sessions.end_opened_with(db, me.id, KIND, passkey_id, now, but=caller.session_id)
+    await _tell(db, Fact.PASSKEY_REMOVED, "passkey-removed", me, passkey_id, caller.client, now)
 
 
-async def _hold(db: AsyncSession, caller: Caller, now: datetime) -> None:
+async def _hold(db: AsyncSession, caller: Caller, now: datetime) -> Account:
     user = await users.lock_user(db, caller.me.id)
     await confirm(db, caller, now)
     if user is None:
         raise TokenInvalid
+    return user.account()
 
 
 async def _tell(

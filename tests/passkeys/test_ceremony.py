@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from app.passkeys import ceremony
-from app.passkeys.ceremony import Assertion, NewKey, Untrue
+from app.passkeys.ceremony import NewKey, Untrue
 from app.passkeys.deps import PasskeyKit
 from app.passkeys.schemas import AssertedCredential, CreatedCredential
 from tests.passkeys.authenticator import (

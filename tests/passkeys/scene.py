@@ -1,0 +1,53 @@
+"""People with passkeys, over HTTP."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from httpx2 import AsyncClient, Response
+
+from tests.passkeys.authenticator import Authenticator, Bends
+from tests.support.api import User, new_user
+
+Json = dict[str, Any]
+
+
+async def creation(client: AsyncClient, headers: Mapping[str, str]) -> Json:
+    """Options to add a passkey."""
+    answer = await client.post("/auth/passkeys/options", headers=headers)
+    assert answer.status_code == 200, answer.text
+    options: Json = answer.json()["public_key"]
+    return options
+
+
+async def add(client: AsyncClient, headers: Mapping[str, str], credential: Any, **more: Any) -> Response:
+    return await client.post("/auth/passkeys", headers=headers, json={"credential": credential, **more})
+
+
+async def enrol(
+    client: AsyncClient,
+    headers: Mapping[str, str],
+    authenticator: Authenticator | None = None,
+    bend: Bends | None = None,
+    **more: Any,
+) -> Json:
+    """Add a passkey; what the server shows of it."""
+    authenticator = authenticator or Authenticator()
+    answer = await add(client, headers, authenticator.create(await creation(client, headers), bend), **more)
+    assert answer.status_code == 201, answer.text
+    added: Json = answer.json()
+    return added
+
+
+async def passkeys_of(client: AsyncClient, headers: Mapping[str, str]) -> list[Json]:
+    answer = await client.get("/auth/passkeys", headers=headers)
+    assert answer.status_code == 200, answer.text
+    found: list[Json] = answer.json()
+    return found
+
+
+async def somebody(client: AsyncClient, authenticator: Authenticator, count: int = 1) -> User:
+    """Somebody new with passkeys in this authenticator, signed in by password."""
+    user = await new_user(client)
+    for _ in range(count):
+        await enrol(client, user.headers, authenticator)
+    return user
