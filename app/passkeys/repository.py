@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, insert, or_, select, update
+from sqlalchemy import bindparam, delete, func, insert, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.crypto import b64encode, digest
-from app.database import insert_into
+from app.database import insert_into, run
 from app.passkeys.models import Passkey, PasskeyChallenge
 
 
@@ -65,10 +65,42 @@ async def add_passkey(db: AsyncSession, values: dict[str, Any]) -> Passkey | Non
     return await db.get(Passkey, passkey_id, populate_existing=True) if passkey_id else None
 
 
-async def find_by_credential(db: AsyncSession, credential_id: bytes) -> Passkey | None:
-    """The passkey with this credential id, whoever has it."""
-    found: Passkey | None = await db.scalar(select(Passkey).where(Passkey.credential_id == credential_id))
-    return found
+@dataclass(frozen=True, slots=True)
+class KnownKey:
+    """What a signature is checked against. Nobody's, if `id` and `user_id` are None: then by a key of no use."""
+
+    id: uuid.UUID | None
+    user_id: uuid.UUID | None
+    public_key: bytes
+    user_handle: bytes
+    sign_count: int
+    backup_eligible: bool
+
+
+def _key_by_credential() -> Any:
+    one = select(literal(1).label("one")).subquery()
+    columns = (Passkey.id, Passkey.user_id, Passkey.public_key, Passkey.user_handle, Passkey.sign_count, Passkey.backup_eligible)
+    wanted = Passkey.credential_id == bindparam("credential_id")
+    return select(*columns).select_from(one).outerjoin(Passkey, wanted)
+
+
+IDS_OF = select(Passkey.id).where(Passkey.user_id == bindparam("user_id"))
+KEY_BY_CREDENTIAL = _key_by_credential()
+# The curve's own base point (SEC 2 section 2.4.2), as a COSE key of ES256.
+NOBODYS_KEY = bytes.fromhex(
+    "a5010203262001"
+    "2158206b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296"
+    "2258204fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5"
+)
+
+
+async def find_key(db: AsyncSession, credential_id: bytes) -> KnownKey:
+    """The key with this credential id, whoever has it, by a query that has one row in either case."""
+    row = (await run(db, KEY_BY_CREDENTIAL, {"credential_id": credential_id})).one()
+    passkey_id, user_id, public_key, user_handle, sign_count, backup_eligible = row
+    return KnownKey(
+        passkey_id, user_id, bytes(public_key or NOBODYS_KEY), bytes(user_handle or b""), sign_count or 0, bool(backup_eligible)
+    )
 
 
 async def list_of(db: AsyncSession, user_id: uuid.UUID) -> list[Passkey]:

@@ -4,11 +4,12 @@ import uuid
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from app.auth.schemas import Attempt, Device, Transport
 from app.core.crypto import b64decode
-from app.core.wire import Body, plain_text
+from app.core.wire import Body, Identifier, Token, plain_text
 from app.passkeys.models import Passkey
 
 
@@ -21,7 +22,7 @@ def _base64url(value: str) -> str:
 Bytes = Annotated[str, Field(min_length=1, max_length=32_768), AfterValidator(_base64url)]
 CredentialId = Annotated[str, Field(min_length=1, max_length=1364), AfterValidator(_base64url)]
 PasskeyName = Annotated[str, Field(min_length=1, max_length=64, examples=["My phone"]), AfterValidator(plain_text)]
-Transport = Annotated[str, Field(max_length=32)]
+ReachedBy = Annotated[str, Field(max_length=32)]
 
 
 class FromBrowser(BaseModel):
@@ -47,7 +48,7 @@ class CreatedResponse(FromBrowser):
 
     clientDataJSON: Bytes  # noqa: N815 -- the standard's name
     attestationObject: Bytes  # noqa: N815 -- the standard's name
-    transports: list[Transport] = Field(default_factory=list, max_length=16)
+    transports: list[ReachedBy] = Field(default_factory=list, max_length=16)
 
 
 class CreatedCredential(FromBrowser):
@@ -122,3 +123,36 @@ class PasskeyOut(BaseModel):
             verifies_user=passkey.uv_initialized,
             aaguid=passkey.aaguid,
         )
+
+
+class LoginOptionsIn(Body):
+    """Who wants to sign in by passkey: nothing for whoever the device knows, a name, or a login that was begun."""
+
+    attempt: Attempt | None = None
+    username: Identifier | None = Field(None, description="Username or address, for passkeys that can't be found without")
+
+    @model_validator(mode="after")
+    def _one_at_most(self) -> Self:
+        if self.attempt is not None and self.username is not None:
+            raise PydanticCustomError("one_at_most", "Give attempt or username, not both")
+        return self
+
+
+class LoginOptionsOut(OptionsOut):
+    """What to ask the browser for."""
+
+    request: str | None = Field(
+        description="Stands for whoever asked: send it along with the credential. Browsers keep it as a cookie by themselves."
+        " null for a login that was begun, whose attempt is sent instead"
+    )
+
+
+class LoginByPasskeyIn(Body):
+    """What the browser made of the options."""
+
+    credential: AssertedCredential
+    attempt: Attempt | None = None
+    request: Token | None = Field(None, description="`request` of the answer with the options")
+    device: Device | None = Field(None, description="`device` of an earlier login: then this one is no news to the owner")
+    remember: bool = Field(False, description="With attempt: don't ask for the second factor here for 30 days")
+    transport: Transport = "body"

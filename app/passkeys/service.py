@@ -103,7 +103,7 @@ async def start_own(db: AsyncSession, kit: PasskeyKit, caller: Caller, now: date
         TooManyPasskeys: see `start_adding`.
     """
     me = await _hold(db, caller, now)
-    return await start_adding(db, kit, me, _session_of(caller), now)
+    return await start_adding(db, kit, me, session_of(caller), now)
 
 
 async def add_own(
@@ -115,10 +115,15 @@ async def add_own(
         PasskeyNotAdded, TooManyPasskeys: see `finish_adding`.
     """
     me = await _hold(db, caller, now)
-    return await finish_adding(db, kit, me, _session_of(caller), credential, name, caller.client, now)
+    return await finish_adding(db, kit, me, session_of(caller), credential, name, caller.client, now)
 
 
-def _session_of(caller: Caller) -> uuid.UUID:
+def session_of(caller: Caller) -> uuid.UUID:
+    """The session that the caller came by.
+
+    Raises:
+        TokenInvalid: by none.
+    """
     if caller.session_id is None:
         raise TokenInvalid
     return caller.session_id
@@ -153,6 +158,11 @@ async def remove(db: AsyncSession, caller: Caller, passkey_id: uuid.UUID, now: d
         raise PasskeyNotFound
     await sessions.end_opened_with(db, me.id, KIND, passkey_id, now, but=caller.session_id)
     await _tell(db, Fact.PASSKEY_REMOVED, "passkey-removed", me, passkey_id, caller.client, now)
+
+
+async def remove_all(db: AsyncSession, user_id: uuid.UUID) -> None:
+    """See `Factor.remove`."""
+    await repository.delete_all_of(db, user_id)
 
 
 async def _hold(db: AsyncSession, caller: Caller, now: datetime) -> Account:
