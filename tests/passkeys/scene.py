@@ -51,3 +51,41 @@ async def somebody(client: AsyncClient, authenticator: Authenticator, count: int
     for _ in range(count):
         await enrol(client, user.headers, authenticator)
     return user
+
+
+async def asking(client: AsyncClient, **body: Any) -> Json:
+    """The answer with options to sign in."""
+    answer = await client.post("/auth/login/passkey/options", json=body)
+    assert answer.status_code == 200, answer.text
+    asked: Json = answer.json()
+    return asked
+
+
+async def send(client: AsyncClient, credential: Any, **more: Any) -> Response:
+    return await client.post("/auth/login/passkey", json={"credential": credential, **more})
+
+
+async def sign_in(
+    client: AsyncClient, authenticator: Authenticator, bend: Bends | None = None, *, username: str | None = None, **more: Any
+) -> Response:
+    """By passkey alone, found by the device or by the username."""
+    asked = await asking(client, **({"username": username} if username else {}))
+    credential = authenticator.sign(asked["public_key"], bend)
+    return await send(client, credential, request=asked["request"], **more)
+
+
+async def begin(client: AsyncClient, user: User) -> str:
+    """The attempt of a login by password that owes a second proof."""
+    answer = await client.post("/auth/login", json={"username": user.username, "password": user.password})
+    assert (answer.status_code, answer.json()["status"]) == (200, "mfa_required"), answer.text
+    assert "passkey" in answer.json()["methods"]
+    attempt: str = answer.json()["attempt"]
+    return attempt
+
+
+async def go_on(
+    client: AsyncClient, authenticator: Authenticator, attempt: str, bend: Bends | None = None, **more: Any
+) -> Response:
+    """With a login that was begun."""
+    asked = await asking(client, attempt=attempt)
+    return await send(client, authenticator.sign(asked["public_key"], bend), attempt=attempt, **more)
