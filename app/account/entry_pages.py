@@ -6,17 +6,19 @@ from fastapi import APIRouter
 from starlette.responses import RedirectResponse, Response
 
 from app.account.face import SIGN_IN, Face, Open, Own, read
-from app.auth import registration, sessions
+from app.auth import proofs, registration, sessions
 from app.auth import service as auth
 from app.auth.cookies import drop_cookies, hand_over, held_by
 from app.auth.deps import Auth, AuthKit
 from app.auth.schemas import LoginIn, ReauthenticateIn, RegisterIn
 from app.auth.sessions import Pair
+from app.auth.steps import Owed
 from app.core.client import Client, ClientOf
-from app.core.cookies import DEVICE
+from app.core.cookies import DEVICE, REMEMBERED
 from app.core.csrf import FormFields
 from app.core.deps import Now
 from app.core.errors import AppError, Unauthenticated
+from app.core.i18n import N_
 from app.core.limits import Limited
 
 pages = APIRouter(prefix="/account", include_in_schema=False)
@@ -38,13 +40,15 @@ async def sign_in(face: Open, fields: FormFields, kit: Auth, client: ClientOf, n
         pair = await _log_in(face, kit, body.identifier, body.password, client, now)
     except AppError as error:
         return face.refused("sign-in", fields, error, offers=face.offers)
-    return signed_in(face, face.go_on(fields), pair, now)
+    return step_owed(face) if isinstance(pair, Owed) else signed_in(face, face.go_on(fields), pair, now)
 
 
-async def _log_in(face: Face, kit: AuthKit, identifier: str, password: str, client: Client, now: datetime) -> Pair:
+async def _log_in(face: Face, kit: AuthKit, identifier: str, password: str, client: Client, now: datetime) -> Pair | Owed:
     server = face.server
-    device = server.cookies.read(face.request.scope, DEVICE)
-    pair = await auth.log_in(server.database, kit, identifier, password, device, client, now, browser=True)
+    device, remembered = (server.cookies.read(face.request.scope, kind) for kind in (DEVICE, REMEMBERED))
+    pair = await auth.log_in(server.database, kit, identifier, password, device, client, now, browser=True, remembered=remembered)
+    if isinstance(pair, Owed):
+        return pair
     await sessions.end_replaced(server.database, kit, held_by(face.request), client, now)
     return pair
 
@@ -53,6 +57,12 @@ def signed_in(face: Face, answer: RedirectResponse, pair: Pair, now: datetime) -
     """The answer, by which the browser keeps its session."""
     hand_over(answer, face.server, pair, now)
     return answer
+
+
+def step_owed(face: Face) -> Response:
+    """That the first proof was right, and is not enough."""
+    title = face.say(N_("A second factor is needed"))
+    return face.message(title, face.say(N_("This account needs a second factor to sign in.")))
 
 
 @pages.get("/sign-up")
@@ -81,7 +91,7 @@ async def sign_up(face: Open, fields: FormFields, kit: Auth, client: ClientOf, n
         pair = await _log_in(face, kit, body.username, body.password, client, now)
     except AppError:  # too busy just now: the account is there all the same
         return face.go(SIGN_IN, "registered")
-    return signed_in(face, face.go_on(fields, "registered"), pair, now)
+    return step_owed(face) if isinstance(pair, Owed) else signed_in(face, face.go_on(fields, "registered"), pair, now)
 
 
 @pages.get("/sign-out")
@@ -114,7 +124,7 @@ async def reauthenticate(face: Own, fields: FormFields, kit: Auth, now: Now) -> 
     """The flow of POST /auth/reauthenticate."""
     try:
         body = read(ReauthenticateIn, fields)
-        pair = await auth.reauthenticate(face.server.database, kit, face.known, body.password, now)
+        pair = await proofs.reauthenticate(face.server.database, kit, face.known, body.given(), now)
     except AppError as error:
         return face.refused("reauthenticate", fields, error)
     return signed_in(face, face.go_on(fields), pair, now)

@@ -15,7 +15,7 @@ from app.account.notices import notice
 from app.auth.deps import AuthKit
 from app.auth.password_rules import MIN_LENGTH, PasswordPolicy
 from app.core.brand import Brand
-from app.core.caller import Caller, FreshPage, MaybeCaller, PageCaller
+from app.core.caller import BackedPage, Caller, FreshPage, MaybeCaller, PageCaller
 from app.core.csrf import form_token, keep_form_cookie, origin_of, safe_next
 from app.core.deps import ServerOf
 from app.core.errors import AppError, FieldError, Invalid, TokenInvalid, Unauthenticated
@@ -200,6 +200,11 @@ async def _proved_face(request: Request, server: ServerOf, caller: FreshPage) ->
     return Face(request, server, caller)
 
 
+async def _backed_face(request: Request, server: ServerOf, caller: BackedPage) -> Face:
+    return Face(request, server, caller)
+
+
 Open = Annotated[Face, Depends(_open_face)]  # for anybody
 Own = Annotated[Face, Depends(_own_face)]  # for whoever is signed in
 Proved = Annotated[Face, Depends(_proved_face)]  # for whoever proved it within ten minutes
+Backed = Annotated[Face, Depends(_backed_face)]  # for whoever gave their second factor within them, if they have one

@@ -5,13 +5,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from app.account.entry_pages import signed_in
+from app.account.entry_pages import signed_in, step_owed
 from app.account.face import MAX_TOKEN, Open, read
 from app.auth import sessions
 from app.auth.cookies import held_by
 from app.auth.deps import Auth
+from app.auth.steps import Owed
 from app.core.client import ClientOf
-from app.core.cookies import DEVICE
+from app.core.cookies import DEVICE, REMEMBERED
 from app.core.csrf import FormFields
 from app.core.deps import Now
 from app.core.errors import AppError
@@ -56,7 +57,7 @@ async def send_magic_link(face: Open, fields: FormFields, kit: Magic, client: Cl
 async def sign_in_by_mail(face: Open, fields: FormFields, auth: Auth, kit: Magic, client: ClientOf, now: Now) -> Response:
     """The flow of POST /auth/magic-link/verify. In another browser than asked, only once the person was told and confirms."""
     server, browser = face.server, (asking_browser(face.request),)
-    device = server.cookies.read(face.request.scope, DEVICE)
+    device, remembered = (server.cookies.read(face.request.scope, kind) for kind in (DEVICE, REMEMBERED))
     confirmed = fields.get("confirm") == "yes"
     try:
         proof = read(MagicSignInIn, {name: fields.get(name, "") for name in ("token", "email", "code")}).proof
@@ -66,9 +67,13 @@ async def sign_in_by_mail(face: Open, fields: FormFields, auth: Auth, kit: Magic
                 if not is_own:
                     told = {"token": fields.get("token", ""), "typed_code": fields.get("code", ""), "username": username}
                     return face.show("magic-link", face.form(fields), **{**BLANK, **told, "other_browser": True})
-            pair = await magiclinks.sign_in(db, auth, kit, proof, browser, device, client, now, confirmed=confirmed, browser=True)
+            pair = await magiclinks.sign_in(
+                db, auth, kit, proof, browser, device, client, now, confirmed=confirmed, browser=True, remembered=remembered
+            )
     except AppError as error:
         return face.refused("magic-link", fields, error, **{**BLANK, "sent": "code" in fields})
+    if isinstance(pair, Owed):
+        return step_owed(face)
     await sessions.end_replaced(server.database, auth, held_by(face.request), client, now)
     answer = face.go_on(fields)
     forget_browser(face.request, answer)

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from starlette.responses import RedirectResponse, Response
 
 from app.account.entry_pages import signed_in
-from app.account.face import HOME, SIGN_IN, Own, Proved, read
+from app.account.face import HOME, SIGN_IN, Backed, Own, Proved, read
 from app.auth import sessions
 from app.auth.cookies import drop_cookies
 from app.auth.deps import Auth
@@ -56,13 +56,13 @@ async def change_profile(face: Own, fields: FormFields, now: Now) -> Response:
 
 
 @pages.get("/password")
-async def show_password(face: Own) -> Response:
+async def show_password(face: Backed) -> Response:
     """The form."""
     return face.show("password")
 
 
 @pages.post("/password", dependencies=[Limited("change_password")])
-async def change_password(face: Own, fields: FormFields, kit: Auth, now: Now) -> Response:
+async def change_password(face: Backed, fields: FormFields, kit: Auth, now: Now) -> Response:
     """The flow of POST /auth/change-password: every session ends, and this browser has a new one."""
     try:
         body = read(ChangePasswordIn, fields)

@@ -14,6 +14,8 @@ class Fact(StrEnum):
     INVITATION_ACCEPTED = "user.invitation.accepted"
     LOGIN_SUCCEEDED = "user.login.succeeded"
     LOGIN_FAILED = "user.login.failed"
+    LOGIN_STEP_OWED = "user.login.step_owed"
+    SECOND_FACTOR_FAILED = "user.second_factor.failed"
     LOGIN_STOPPED = "user.login.stopped"
     MAGIC_LINK_REQUESTED = "user.magic_link.requested"
     REAUTHENTICATED = "user.reauthenticated"

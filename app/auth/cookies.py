@@ -6,8 +6,9 @@ from datetime import datetime
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.auth.remembered import LIFE as REMEMBERED_LIFE
 from app.auth.sessions import DEVICE_LIFE, Held, Pair
-from app.core.cookies import DEVICE, REFRESH, SESSION
+from app.core.cookies import DEVICE, REFRESH, REMEMBERED, SESSION
 from app.core.csrf import cookies_of
 from app.core.server import Server
 
@@ -17,6 +18,8 @@ def hand_over(response: Response, server: Server, pair: Pair, now: datetime, *, 
     cookies, seconds = server.cookies, max(0, int((pair.expires_at - now).total_seconds()))
     if pair.device is not None:
         cookies.put(response, DEVICE, pair.device, int(DEVICE_LIFE.total_seconds()))
+    if pair.remembered is not None:
+        cookies.put(response, REMEMBERED, pair.remembered, int(REMEMBERED_LIFE.total_seconds()))
     if pair.cookie is not None:
         cookies.put(response, SESSION, pair.cookie, seconds)
     if not by_cookie or pair.refresh_token is None:

@@ -8,7 +8,7 @@ from datetime import datetime
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.auth import repository
+from app.auth import repository, steps
 from app.auth.blocklist import Blocklist
 from app.auth.sessions import USED_TO
 from app.auth.utils import Tokens
@@ -67,6 +67,11 @@ class SessionCredentials:
         """See `Credentials.confirm`."""
         if caller.session_id is None or not await repository.is_alive(db, caller.session_id, now):
             raise TokenInvalid
+
+    async def has_second_factor(self, caller: Caller) -> bool:
+        """See `Credentials.has_second_factor`."""
+        async with self._database.read() as db:
+            return bool((await steps.find_enrolled(db, caller.me.id)).owing)
 
     async def close(self) -> None:
         """Write what is noted."""

@@ -28,6 +28,7 @@ class AuthKit:
     refresh_days: int
     lane_key: bytes
     client_key: bytes
+    remember_key: bytes
     registration_open: bool
 
     def check_new_password(self, password: str, field: str, *, username: str, email: str) -> None:

@@ -48,6 +48,27 @@ class PasswordWrong(AppError):
     code, status, title, keeps = "password_wrong", 400, "The current password is wrong", True
 
 
+class AttemptInvalid(Unauthenticated):
+    """The login that was begun can't be finished: unknown, run out, spent, tried too often, another account by now."""
+
+    code, title = "attempt_invalid", "This sign-in can't go on"
+
+    def __init__(self) -> None:
+        super().__init__("Start again.")
+
+
+class ProofWrong(AppError):
+    """The second proof is not right, or was used before; the try is kept."""
+
+    code, status, title, keeps = "proof_wrong", 400, "The second factor was not accepted", True
+
+
+class LastFactor(AppError):
+    """The account must have a second factor (MFA): the last one stays until there is another."""
+
+    code, status, title = "last_factor", 409, "A second factor is required here; add another one first"
+
+
 class PasswordRejected(Invalid):
     """The new password breaks a rule; `errors` says which."""
 

@@ -47,6 +47,7 @@ def install(server: Server) -> None:
         refresh_days=settings.REFRESH_TOKEN_EXPIRE_DAYS,
         lane_key=derive_key(secret, "login-lanes"),
         client_key=derive_key(secret, "refresh-client"),
+        remember_key=derive_key(secret, "remembered-devices"),
         registration_open=settings.REGISTRATION == "open",
     )
     credentials = SessionCredentials(kit.tokens, server.sessions, kit.blocklist, server.database)

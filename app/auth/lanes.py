@@ -18,14 +18,15 @@ from app.auth import service
 from app.auth.cookies import hand_over
 from app.auth.deps import AuthKit
 from app.auth.login_body import read_login
-from app.auth.schemas import LoginOut, RefreshIn, TokensOut
+from app.auth.schemas import LoginOut, OwedOut, RefreshIn, TokensOut
 from app.auth.sessions import refresh_plainly
-from app.core.assurance import AAL1, LEVELS
+from app.auth.steps import Owed
+from app.core.assurance import AAL1, LEVELS, level_of
 from app.core.caller import CREDENTIALS, Caller, check_assurance, refuse
 from app.core.client import CLIENT
-from app.core.cookies import DEVICE, SESSION
+from app.core.cookies import DEVICE, REMEMBERED, SESSION
 from app.core.errors import Forbidden, Unavailable, UnsupportedMediaType
-from app.core.fastlane import LANES, OUTER_LANES, Answer, Lane
+from app.core.fastlane import LANES, OUTER_LANES, Answer, Headers, Lane
 from app.core.limits import count_once
 from app.core.ports import Account, Rotations
 from app.core.server import Server
@@ -41,6 +42,7 @@ IDENTITY = {
     "X-Auth-Roles": "Its roles, with commas between them",
     "X-Auth-Session": "The session's id",
 }
+ASSURED = "X-Auth-Acr"  # said where acr or max_age was asked for
 NAMES = [name.lower().encode() for name in IDENTITY]
 ACCOUNT = TypeAdapter(Account)  # the fields of UserOut, which a test compares: half the time of going through the model
 
@@ -136,7 +138,13 @@ def _login_lane(server: Server) -> Callable[[Scope, Receive], Awaitable[Response
         await count_once(server, scope, "login")
         device, now = asked.device or server.cookies.read(scope, DEVICE), server.clock()
         kit = server.kit(AuthKit)
-        pair = await service.log_in(server.database, kit, asked.identifier, asked.password, device, scope[CLIENT], now)
+        remembered = server.cookies.read(scope, REMEMBERED)
+        pair = await service.log_in(
+            server.database, kit, asked.identifier, asked.password, device, scope[CLIENT], now, remembered=remembered
+        )
+        if isinstance(pair, Owed):
+            owed = OwedOut.model_validate(pair, from_attributes=True).model_dump_json()
+            return Response(owed, media_type="application/json")
         body = LoginOut.model_validate(pair, from_attributes=True).model_dump_json()
         response = Response(body, media_type="application/json")
         hand_over(response, server, pair, now)
@@ -210,22 +218,26 @@ async def verified(server: Server, caller: Caller, query: bytes, now: datetime) 
         ProofTooWeak, ProofTooOld: the proof of who it is does not do.
     """
     account = caller.me
+    more: Headers = []
     if query:
         asked = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
         if any(value != account.role.value for value in _named(asked, "role")):
             await refuse(server, caller, now, "This needs a role that you do not have.")
-        _check_assurance(caller, _named(asked, "acr"), _named(asked, "max_age"), now)
+        more = _assured(caller, _named(asked, "acr"), _named(asked, "max_age"), now)
     values = (account.id, account.username, account.role.value, caller.session_id)
-    return Answer(204, [(name, str(value).encode()) for name, value in zip(NAMES, values, strict=True)])
+    return Answer(204, [*((name, str(value).encode()) for name, value in zip(NAMES, values, strict=True)), *more])
 
 
 def _named(asked: list[tuple[str, str]], wanted: str) -> list[str]:
     return [value for name, value in asked if name == wanted]
 
 
-def _check_assurance(caller: Caller, levels: list[str], ages: list[str], now: datetime) -> None:
+def _assured(caller: Caller, levels: list[str], ages: list[str], now: datetime) -> Headers:
+    """What tells whoever asked that this server knows of assurance; an older one would have said yes to anything."""
     if not (set(levels) <= set(LEVELS) and all(map(SECONDS.fullmatch, ages))):
         raise Forbidden("There is no such assurance to ask for.")
-    if levels or ages:
-        max_age = timedelta(seconds=min(map(int, ages))) if ages else None
-        check_assurance(caller, max(levels, key=LEVELS.index, default=AAL1), max_age, now)
+    if not levels and not ages:
+        return []
+    max_age = timedelta(seconds=min(map(int, ages))) if ages else None
+    check_assurance(caller, max(levels, key=LEVELS.index, default=AAL1), max_age, now)
+    return [(ASSURED.lower().encode(), LEVELS[level_of(caller.acr)].encode())]

@@ -1,4 +1,4 @@
-"""The tables of sessions, known devices and failed logins."""
+"""The tables of sessions, login attempts, devices and failed logins."""
 
 import uuid
 from datetime import datetime
@@ -69,3 +69,36 @@ class LoginFailure(Base):
     next_at: Mapped[datetime] = mapped_column(UtcDateTime)
     forget_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     told_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class LoginAttempt(Base):
+    """A login that was begun: its first proof was given and another step is owed. It opens nothing by itself.
+
+    `owed` is what the client was told (mfa_required, mfa_enrolment_required), `amr` the first proof. It dies with the account's
+    `epoch`, after ten minutes or five tries, and when it is spent.
+    """
+
+    __tablename__ = "login_attempts"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[uuid.UUID] = mapped_column(index=True)
+    digest: Mapped[bytes] = mapped_column(Digest)
+    owed: Mapped[str] = mapped_column(String(32))
+    amr: Mapped[str] = mapped_column(String(64))
+    epoch: Mapped[int]
+    tries: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    spent_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class RememberedDevice(Base):
+    """A browser that need not give the second factor for a while. Its cookie is signed for the account and its factors."""
+
+    __tablename__ = "remembered_devices"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[uuid.UUID] = mapped_column(index=True)
+    user_agent: Mapped[str] = mapped_column(String(256))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)

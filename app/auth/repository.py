@@ -1,4 +1,4 @@
-"""SQL of sessions, known devices and failed logins."""
+"""SQL of sessions, login attempts, devices and failed logins."""
 
 import uuid
 from collections.abc import Callable
@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import bindparam, case, delete, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, case, delete, exists, insert, literal, or_, select, union_all, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.auth.models import KnownDevice, LoginFailure, Session
+from app.auth.models import KnownDevice, LoginAttempt, LoginFailure, RememberedDevice, Session
+from app.auth.sockets import Factor
 from app.core.assurance import Proof
 from app.core.crypto import random_id
 from app.database import Digest, UtcDateTime, run, upserts_of
@@ -95,31 +96,22 @@ async def end_session(db: AsyncSession, session_id: uuid.UUID, user_id: uuid.UUI
 
 
 async def end_sessions_of(
-    db: AsyncSession, user_id: uuid.UUID, reason: str, now: datetime, *, but: uuid.UUID | None = None
+    db: AsyncSession,
+    user_id: uuid.UUID,
+    reason: str,
+    now: datetime,
+    *,
+    but: uuid.UUID | None = None,
+    factor: str | None = None,
 ) -> list[uuid.UUID]:
-    """End every session of an account, but for one; which those were."""
+    """End the sessions of an account, but for one; with `factor` those that it had part in. Which those were."""
     mine = (Session.user_id == user_id) & Session.ended_at.is_(None)
-    ended = (
-        update(Session)
-        .where(mine & (Session.id != but) if but else mine)
-        .values(ended_at=now, end_reason=reason)
-        .returning(Session.id)
-    )
-    return list((await db.scalars(ended)).all())
-
-
-async def end_opened_with(
-    db: AsyncSession, user_id: uuid.UUID, factor: str, reason: str, now: datetime, *, but: uuid.UUID | None = None
-) -> list[uuid.UUID]:
-    """End the sessions of an account that a factor had part in, but for one; which those were."""
-    ended = update(Session).where(
-        Session.user_id == user_id,
-        Session.ended_at.is_(None),
-        or_(Session.opened_with == factor, Session.proved_with == factor),
-    )
     if but is not None:
-        ended = ended.where(Session.id != but)
-    return list((await db.scalars(ended.values(ended_at=now, end_reason=reason).returning(Session.id))).all())
+        mine &= Session.id != but
+    if factor is not None:
+        mine &= (Session.opened_with == factor) | (Session.proved_with == factor)
+    ended = update(Session).where(mine).values(ended_at=now, end_reason=reason).returning(Session.id)
+    return list((await db.scalars(ended)).all())
 
 
 async def end_every_session(db: AsyncSession, reason: str, now: datetime) -> list[uuid.UUID]:
@@ -176,13 +168,118 @@ async def list_devices(db: AsyncSession, user_id: uuid.UUID) -> list[KnownDevice
 
 
 async def delete_devices(db: AsyncSession, user_id: uuid.UUID) -> None:
-    """Forget an account's devices."""
+    """Forget an account's devices, remembered ones too."""
     await db.execute(delete(KnownDevice).where(KnownDevice.user_id == user_id))
+    await delete_remembered(db, user_id)
 
 
 async def delete_all_devices(db: AsyncSession) -> None:
     """Forget every device there is."""
     await db.execute(delete(KnownDevice))
+    await db.execute(delete(RememberedDevice))
+
+
+async def add_remembered(db: AsyncSession, device: RememberedDevice) -> None:
+    """A browser that need not give the second factor for a while."""
+    db.add(device)
+    await db.flush()
+
+
+async def find_remembered(db: AsyncSession, device_id: uuid.UUID, user_id: uuid.UUID, now: datetime) -> RememberedDevice | None:
+    """The remembered browser, if it is this account's and its time is not over."""
+    of_account = (RememberedDevice.id == device_id) & (RememberedDevice.user_id == user_id)
+    found: RememberedDevice | None = await db.scalar(
+        select(RememberedDevice).where(of_account, RememberedDevice.expires_at > now)
+    )
+    return found
+
+
+async def list_remembered(db: AsyncSession, user_id: uuid.UUID) -> list[RememberedDevice]:
+    """An account's remembered browsers, oldest first."""
+    of_account = select(RememberedDevice).where(RememberedDevice.user_id == user_id)
+    return list((await db.scalars(of_account.order_by(RememberedDevice.created_at, RememberedDevice.id))).all())
+
+
+async def delete_remembered(db: AsyncSession, user_id: uuid.UUID) -> None:
+    """Every browser of the account has to give the second factor again."""
+    await db.execute(delete(RememberedDevice).where(RememberedDevice.user_id == user_id))
+
+
+@cache
+def _finding(factors: tuple[Factor, ...]) -> Any:
+    kinds = ((factor.name, factor.ids.subquery()) for factor in factors)
+    return union_all(*(select(literal(name), ids.c[0]) for name, ids in kinds))
+
+
+async def list_factors(db: AsyncSession, factors: tuple[Factor, ...], user_id: uuid.UUID) -> list[tuple[str, uuid.UUID]]:
+    """Name and id of each factor that an account has of these kinds, by one statement."""
+    if not factors:
+        return []
+    return [(name, factor_id) for name, factor_id in await run(db, _finding(factors), {"user_id": user_id})]
+
+
+async def add_attempt(db: AsyncSession, attempt: LoginAttempt) -> None:
+    """A login that still owes a step."""
+    db.add(attempt)
+    await db.flush()
+
+
+def _open_attempt(attempt_id: uuid.UUID, digest: bytes, owed: str, now: datetime) -> ColumnElement[bool]:
+    same_epoch = exists().where(User.id == LoginAttempt.user_id, User.epoch == LoginAttempt.epoch, User.disabled_at.is_(None))
+    named = (LoginAttempt.id == attempt_id) & (LoginAttempt.digest == digest) & (LoginAttempt.owed == owed)
+    return named & LoginAttempt.spent_at.is_(None) & (LoginAttempt.expires_at > now) & same_epoch
+
+
+async def find_attempt(
+    db: AsyncSession, attempt_id: uuid.UUID, digest: bytes, owed: str, most: int, now: datetime
+) -> LoginAttempt | None:
+    """The attempt with this secret, if it is open and may still be tried."""
+    found: LoginAttempt | None = await db.scalar(
+        select(LoginAttempt).where(_open_attempt(attempt_id, digest, owed, now), LoginAttempt.tries < most)
+    )
+    return found
+
+
+async def charge_attempt(
+    db: AsyncSession, attempt_id: uuid.UUID, digest: bytes, owed: str, most: int, now: datetime
+) -> LoginAttempt | None:
+    """The attempt with this secret, with one more try counted; None if it is not open, or had `most` tries."""
+    charged = (
+        update(LoginAttempt)
+        .where(_open_attempt(attempt_id, digest, owed, now), LoginAttempt.tries < most)
+        .values(tries=LoginAttempt.tries + 1)
+        .returning(LoginAttempt)
+        .execution_options(synchronize_session=False, populate_existing=True)
+    )
+    found: LoginAttempt | None = await db.scalar(charged)
+    return found
+
+
+async def spend_attempt(db: AsyncSession, attempt_id: uuid.UUID, now: datetime) -> bool:
+    """True for the one who finishes the login."""
+    spent = (
+        update(LoginAttempt)
+        .where(LoginAttempt.id == attempt_id, LoginAttempt.spent_at.is_(None), LoginAttempt.expires_at > now)
+        .values(spent_at=now)
+        .returning(LoginAttempt.id)
+    )
+    return await db.scalar(spent) is not None
+
+
+async def list_attempts(db: AsyncSession, user_id: uuid.UUID) -> list[LoginAttempt]:
+    """An account's attempts, oldest first."""
+    of_account = select(LoginAttempt).where(LoginAttempt.user_id == user_id)
+    return list((await db.scalars(of_account.order_by(LoginAttempt.created_at, LoginAttempt.id))).all())
+
+
+async def delete_attempts(db: AsyncSession, user_id: uuid.UUID) -> None:
+    """No login of the account that was begun can be finished."""
+    await db.execute(delete(LoginAttempt).where(LoginAttempt.user_id == user_id))
+
+
+async def delete_all_attempts(db: AsyncSession) -> None:
+    """No login that was begun can be finished."""
+    await db.execute(delete(LoginAttempt))
 
 
 @cache
@@ -295,4 +392,6 @@ async def delete_old(db: AsyncSession, now: datetime, sessions_before: datetime)
     """Forget what can't matter any more."""
     await db.execute(delete(LoginFailure).where(LoginFailure.forget_at < now))
     await db.execute(delete(KnownDevice).where(KnownDevice.expires_at < now))
+    await db.execute(delete(RememberedDevice).where(RememberedDevice.expires_at < now))
+    await db.execute(delete(LoginAttempt).where(LoginAttempt.expires_at < now))
     await db.execute(delete(Session).where(Session.expires_at < sessions_before))

@@ -6,18 +6,27 @@ from typing import Annotated
 from fastapi import APIRouter, Request, Response, Security
 from starlette.responses import JSONResponse
 
-from app.auth import registration, service, sessions
+from app.auth import proofs, registration, service, sessions
 from app.auth.cookies import drop_cookies, hand_over, held_by
 from app.auth.deps import Auth
 from app.auth.device_names import load_names
 from app.auth.devices import Devices, end_by_link
-from app.auth.errors import LoginFailed, PasswordRejected, PasswordWrong, RegistrationClosed, SessionNotFound, TooManyTries
-from app.auth.lanes import IDENTITY, verified
+from app.auth.errors import (
+    LoginFailed,
+    PasswordRejected,
+    PasswordWrong,
+    ProofWrong,
+    RegistrationClosed,
+    SessionNotFound,
+    TooManyTries,
+)
+from app.auth.lanes import ASSURED, IDENTITY, verified
 from app.auth.login_body import REQUEST_BODY, LoginBody
 from app.auth.schemas import (
     EndSessionIn,
     LoginOut,
     LogoutIn,
+    OwedOut,
     ProofOut,
     ReauthenticateIn,
     RefreshIn,
@@ -27,10 +36,11 @@ from app.auth.schemas import (
     TokensOut,
 )
 from app.auth.sessions import Held, Pair
+from app.auth.steps import Owed
 from app.core.assurance import LEVELS
 from app.core.caller import PUBLIC, Presented, SignedIn, bearer
 from app.core.client import ClientOf
-from app.core.cookies import DEVICE, REFRESH
+from app.core.cookies import DEVICE, REFRESH, REMEMBERED
 from app.core.csrf import check_cookie_call, check_origin_if_any
 from app.core.deps import Db, DbRead, Now, ServerOf, Transactions
 from app.core.errors import (
@@ -39,6 +49,7 @@ from app.core.errors import (
     Invalid,
     Overloaded,
     ProofTooOld,
+    ProofTooWeak,
     TokenInvalid,
     TooManyRequests,
     Unauthenticated,
@@ -52,6 +63,7 @@ from app.users.errors import EmailTaken, UsernameTaken
 from app.users.models import User
 from app.users.schemas import UserOut
 
+VERIFY_HEADERS = {**IDENTITY, ASSURED: "How well the caller proved who they are, where acr or max_age is asked for"}
 VERIFY_PARAMETERS = [
     {"name": name, "in": "query", "required": False, "description": text, "schema": {"type": "array", "items": items}}
     for name, text, items in (
@@ -82,7 +94,7 @@ async def register(body: RegisterIn, database: Transactions, kit: Auth, client: 
 
 @router.post(
     "/login",
-    response_model=LoginOut,
+    response_model=LoginOut | OwedOut,
     summary="Log in",
     dependencies=[PUBLIC, Limited("login")],
     responses=refusals(LoginFailed, CsrfRefused, *JSON_BODY, TooManyRequests, TooManyTries, Overloaded),
@@ -97,13 +109,19 @@ async def login(
     kit: Auth,
     client: ClientOf,
     now: Now,
-) -> Pair:
-    """Open a session by username or address, in any case, and password. One answer for every failure."""
+) -> Pair | Owed:
+    """Open a session by username or address, in any case, and password. One answer for every failure.
+
+    Where a second factor is owed, the answer is what it can be given by, and an `attempt` to send along.
+    """
     by_cookie = body.transport == "cookie"
     if by_cookie:
         check_origin_if_any(server, request.scope)
     device = body.device or server.cookies.read(request.scope, DEVICE)
-    pair = await service.log_in(database, kit, body.identifier, body.password, device, client, now)
+    remembered = server.cookies.read(request.scope, REMEMBERED)
+    pair = await service.log_in(database, kit, body.identifier, body.password, device, client, now, remembered=remembered)
+    if isinstance(pair, Owed):
+        return pair
     if by_cookie:
         await sessions.end_replaced(database, kit, held_by(request), client, now)
     return hand_over(response, server, pair, now, by_cookie=by_cookie)
@@ -184,7 +202,16 @@ async def refresh(
     summary="Prove it is still me",
     dependencies=[Limited("reauthenticate")],
     responses=refusals(
-        PasswordWrong, Unauthenticated, TokenInvalid, CsrfRefused, *JSON_BODY, TooManyRequests, TooManyTries, Overloaded
+        PasswordWrong,
+        ProofWrong,
+        Unauthenticated,
+        TokenInvalid,
+        ProofTooWeak,
+        CsrfRefused,
+        *JSON_BODY,
+        TooManyRequests,
+        TooManyTries,
+        Overloaded,
     ),
 )
 async def reauthenticate(
@@ -196,8 +223,10 @@ async def reauthenticate(
     kit: Auth,
     now: Now,
 ) -> Pair:
-    """Give the password once more, for calls that want a proof of the last ten minutes. The session stays the same one."""
-    pair = await service.reauthenticate(database, kit, caller, body.password, now)
+    """Give the password once more, and a second proof where a second factor is enrolled, for calls that want a proof of the
+    last ten minutes; or a passkey alone. The session stays the same one.
+    """
+    pair = await proofs.reauthenticate(database, kit, caller, body.given(), now)
     return hand_over(response, server, pair, now)
 
 
@@ -213,7 +242,7 @@ async def me(caller: SignedIn) -> Account:
     response_class=Response,
     summary="May this request pass?",
     responses={
-        204: {"headers": {name: {"description": text, "schema": {"type": "string"}} for name, text in IDENTITY.items()}},
+        204: {"headers": {name: {"description": text, "schema": {"type": "string"}} for name, text in VERIFY_HEADERS.items()}},
         **refusals(Unauthenticated, TokenInvalid, ProofTooOld, Forbidden),
     },
     openapi_extra={"parameters": VERIFY_PARAMETERS},

@@ -2,14 +2,15 @@
 
 import uuid
 from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.auth.device_names import DeviceName
 from app.auth.models import Session
-from app.core.wire import Body, Identifier, Secret, Token
+from app.auth.proofs import Given
+from app.core.wire import Body, Identifier, Secret, Token, plain_text
 from app.users.names import Email, Username
 
 Transport = Annotated[
@@ -17,6 +18,7 @@ Transport = Annotated[
     Field(description="cookie: the refresh token is kept by the browser, out of scripts' reach, and is not in the answer"),
 ]
 Device = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_-]+$")]
+ProofCode = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(plain_text)]
 
 
 class RegisterIn(Body):
@@ -74,6 +76,17 @@ class LoginOut(TokensOut):
     device: str = Field(description="Send it with the next login from here; void after a password change")
 
 
+class OwedOut(BaseModel):
+    """What a login answers with where another step is owed: no token, but an attempt that the step is given with."""
+
+    status: Literal["mfa_required", "mfa_enrolment_required"]
+    attempt: str = Field(description="Good for ten minutes and five tries")
+    methods: tuple[str, ...] = Field(description="By which the step can be given", examples=[["totp", "recovery"]])
+
+
+Attempt = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_-]+$", description="Of the login's answer")]
+
+
 class RefreshIn(Body):
     """The refresh token of the last answer; or, with the transport `cookie` alone, the one that the browser keeps."""
 
@@ -88,9 +101,26 @@ class RefreshIn(Body):
 
 
 class ReauthenticateIn(Body):
-    """The password once more."""
+    """The password once more, and a second proof where there is a second factor; or a passkey alone."""
 
-    password: Secret
+    password: Secret | None = None
+    code: ProofCode | None = Field(None, description="Of an authenticator app")
+    recovery_code: ProofCode | None = None
+    credential: dict[str, Any] | None = Field(None, description="A passkey's answer (PublicKeyCredential.toJSON())")
+
+    @model_validator(mode="after")
+    def _enough(self) -> Self:
+        seconds = [each for each in (self.code, self.recovery_code, self.credential) if each is not None]
+        if len(seconds) > 1 or (self.password is None and self.credential is None):
+            raise PydanticCustomError("one_proof", "Give the password, with one other proof at most; or a passkey")
+        return self
+
+    def given(self) -> Given:
+        """As the flow takes it."""
+        for method, value in (("totp", self.code), ("recovery", self.recovery_code), ("passkey", self.credential)):
+            if value is not None:
+                return Given(self.password, method, value)
+        return Given(self.password)
 
 
 class ProofOut(BaseModel):

@@ -13,15 +13,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit import service as audit
 from app.audit.facts import Fact
-from app.auth import repository, sessions
+from app.auth import repository, steps
 from app.auth.deps import AuthKit
-from app.auth.devices import tell_of_new_device
-from app.auth.errors import LoginFailed, PasswordWrong, TooManyTries
+from app.auth.errors import LoginFailed, TooManyTries
 from app.auth.repository import Charged
 from app.auth.sessions import Pair
+from app.auth.steps import Before, How, Onto, Owed
 from app.auth.utils import Verdict
-from app.core.assurance import Proof
-from app.core.caller import Caller, confirm
 from app.core.client import Client
 from app.core.crypto import digest, keyed_digest, random_id
 from app.core.errors import TokenInvalid
@@ -68,8 +66,11 @@ async def log_in(
     now: datetime,
     *,
     browser: bool = False,
-) -> Pair:
+    remembered: str | None = None,
+) -> Pair | Owed:
     """A session for whoever proves to be the account's owner by password; with `browser`, one that is held by cookie.
+
+    Or what they still owe, unless the cookie `remembered` says that they gave it here not long ago.
 
     Raises:
         LoginFailed: unknown, wrong, disabled or stopped, after the same work in each case.
@@ -88,7 +89,10 @@ async def log_in(
         if user is None:
             await _note_failure(db, attempt, client, now)
             raise LoginFailed
-        return await _succeed(db, kit, attempt, user, verdict, client, now, browser=browser)
+        await _note_success(db, kit, attempt, user, verdict)
+        before = Before(attempt.candidate.last_login_at, attempt.candidate.leaving_at)
+        onto = Onto(client, attempt.device, browser=browser, remembered=remembered)
+        return await steps.enter(db, kit, user, attempt.candidate.epoch or 0, before, How("pwd"), onto, now)
 
 
 async def _charge(db: AsyncSession, kit: AuthKit, key: str, device: str | None, now: datetime) -> Attempt:
@@ -149,53 +153,10 @@ async def _note_failure(db: AsyncSession, attempt: Attempt, client: Client, now:
         await mail.enqueue(db, "login-stopped", to, now, username=name)
 
 
-async def _succeed(
-    db: AsyncSession,
-    kit: AuthKit,
-    attempt: Attempt,
-    user: Account,
-    verdict: Verdict,
-    client: Client,
-    now: datetime,
-    *,
-    browser: bool,
-) -> Pair:
+async def _note_success(db: AsyncSession, kit: AuthKit, attempt: Attempt, user: Account, verdict: Verdict) -> None:
     await repository.clear_failures(db, attempt.lane, *(() if attempt.device else (attempt.account_lane,)))
     if verdict.upgraded and attempt.candidate.password_hash:
         await users.upgrade_hash(db, user.id, attempt.candidate.password_hash, verdict.upgraded, kit.passwords.label)
-    before = Before(attempt.candidate.last_login_at, attempt.candidate.leaving_at)
-    return await _open(db, kit, user, before, attempt.device, client, now, amr="pwd", browser=browser)
-
-
-@dataclass(frozen=True, slots=True)
-class Before:
-    """How an account was before a login."""
-
-    last_login_at: datetime | None
-    leaving_at: datetime | None
-
-
-async def _open(
-    db: AsyncSession,
-    kit: AuthKit,
-    account: Account,
-    before: Before,
-    device: str | None,
-    client: Client,
-    now: datetime,
-    *,
-    amr: str,
-    browser: bool,
-) -> Pair:
-    """What every login ends with; `device` is the secret of a known one."""
-    pair = await sessions.open_session(db, kit, account, client, now, amr=amr, device=device, browser=browser)
-    who = account.id
-    await audit.record(db, Fact.LOGIN_SUCCEEDED, client, now, actor=who, subject=who, session=pair.session_id, by=amr)
-    if device is None and before.last_login_at is not None:
-        await tell_of_new_device(db, account, pair.session_id, now)
-    if before.leaving_at is not None:
-        await users.come_back(db, account, client, now)
-    return pair
 
 
 async def let_in(
@@ -206,10 +167,13 @@ async def let_in(
     client: Client,
     now: datetime,
     *,
-    amr: str,
+    how: How,
     browser: bool = False,
-) -> Pair:
+    remembered: str | None = None,
+) -> Pair | Owed:
     """A session for who has proved in another way than by password to be the account's owner; the row is held and usable.
+
+    Or what they still owe, as at `log_in`.
 
     Raises:
         TokenInvalid: the account was disabled since it was looked at.
@@ -219,36 +183,8 @@ async def let_in(
     account = await users.touch_unchanged(db, user.id, user.epoch, now)
     if account is None:
         raise TokenInvalid
-    return await _open(db, kit, account, before, device if known else None, client, now, amr=amr, browser=browser)
-
-
-async def reauthenticate(database: Database, kit: AuthKit, caller: Caller, password: str, now: datetime) -> Pair:
-    """The caller's session with a fresh proof: the password once more. Tries are counted with those of a change of password.
-
-    Raises:
-        PasswordWrong, TooManyTries, Overloaded: see there.
-        TokenInvalid: the caller's session ended meanwhile.
-    """
-    me, lane = caller.me, proof_lane_of(kit, caller.me.id)
-    with kit.pool.place() as run:
-        async with database.write() as db:
-            await charge(db, lane, now)
-            before = await users.find_user(db, me.id)
-            schemes = await users.get_schemes(db)
-        if before is None:
-            raise TokenInvalid
-        verdict: Verdict = await run(partial(kit.passwords.check, password, before.password_hash, schemes, may_upgrade=False))
-    async with database.write() as db:
-        user = await users.lock_user(db, me.id)
-        await confirm(db, caller, now)
-        if user is None or user.epoch != before.epoch:
-            raise TokenInvalid
-        fact = Fact.REAUTHENTICATED if verdict.right else Fact.REAUTHENTICATION_FAILED
-        await audit.record(db, fact, caller.client, now, actor=me.id, subject=me.id, session=caller.session_id)
-        if not verdict.right:
-            raise PasswordWrong
-        await repository.clear_failures(db, lane)
-        return await sessions.renew_proof(db, kit, user.account(), caller, Proof(now, "pwd"), now)
+    onto = Onto(client, device if known else None, browser=browser, remembered=remembered)
+    return await steps.enter(db, kit, account, user.epoch, before, how, onto, now)
 
 
 def failure_lanes_of(kit: AuthKit, user_id: uuid.UUID, username_key: str, email_key: str) -> tuple[bytes, ...]:

@@ -15,7 +15,7 @@ from app.auth.deps import AuthKit
 from app.auth.errors import RefreshRefused, SessionGone, SessionNotFound
 from app.auth.models import Session
 from app.auth.utils import RefreshClaims
-from app.core.assurance import AAL1, Proof, factor_key, reaches
+from app.core.assurance import AAL1, factor_key
 from app.core.caller import Caller, confirm
 from app.core.client import Client
 from app.core.cookies import new_session_cookie, session_id_in
@@ -36,7 +36,8 @@ BY_MAIL = "mail"  # in the amr of a session that a mailed link opened
 class Pair:
     """What a login or refresh answers with. `device` is None at a refresh.
 
-    A browser that is to hold the session itself gets `cookie` and no refresh token.
+    A browser that is to hold the session itself gets `cookie` and no refresh token; one that is not to be asked for the
+    second factor for a while gets `remembered`.
     """
 
     access_token: str
@@ -46,6 +47,7 @@ class Pair:
     expires_at: datetime
     device: str | None = None
     cookie: str | None = None
+    remembered: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +71,13 @@ async def open_session(
     acr: str = AAL1,
     factor: str | None = None,
     browser: bool = False,
+    at: datetime | None = None,
+    until: datetime | None = None,
 ) -> Pair:
     """A new session and its first pair; the caller holds the account's row. Without `device`, one is made known.
 
-    `factor` is the second factor or passkey that had part in it (`factor_key`). With `browser` the browser itself holds the
-    session, by a cookie.
+    `factor` is the second factor or passkey that had part in it (`factor_key`); `at` is when all was proved, if not now. With
+    `browser` the browser itself holds the session, by a cookie. It ends at `until` if that comes earlier than usual.
     """
     session_id = new_id(now)
     cookie = new_session_cookie(session_id) if browser else None
@@ -84,8 +88,8 @@ async def open_session(
         rotated_at=now,
         created_at=now,
         used_at=now,
-        authenticated_at=now,
-        expires_at=now + timedelta(days=kit.refresh_days),
+        authenticated_at=at or now,
+        expires_at=min(now + timedelta(days=kit.refresh_days), until) if until else now + timedelta(days=kit.refresh_days),
         address=client.address[:64],
         user_agent=client.user_agent,
         amr=amr,
@@ -98,10 +102,11 @@ async def open_session(
     if device is None:
         device = random_secret()
         await repository.add_device(db, account.id, digest(device), now, now + DEVICE_LIFE)
-    return _pair(kit, account, _facts(session), now, device, cookie)
+    return pair_of(kit, account, facts_of(session), now, device, cookie)
 
 
-def _facts(session: Session) -> SessionFacts:
+def facts_of(session: Session) -> SessionFacts:
+    """What tokens say of it."""
     return SessionFacts(
         session.id,
         session.generation,
@@ -113,7 +118,7 @@ def _facts(session: Session) -> SessionFacts:
     )
 
 
-def _pair(
+def pair_of(
     kit: AuthKit,
     account: Account,
     session: SessionFacts,
@@ -121,48 +126,11 @@ def _pair(
     device: str | None = None,
     cookie: str | None = None,
 ) -> Pair:
+    """The tokens of a session, or its access token and cookie."""
     life = min(kit.tokens.access_life, session.expires_at - now)
     access = kit.tokens.write_access(account, session, now)
     refresh_token = None if cookie else kit.tokens.write_refresh(account, session)
     return Pair(access, refresh_token, int(life.total_seconds()), session.id, session.expires_at, device, cookie)
-
-
-async def renew_proof(db: AsyncSession, kit: AuthKit, account: Account, caller: Caller, proof: Proof, now: datetime) -> Pair:
-    """The caller's session with this proof instead of the last one; the account's row is held. Its cookie is a new one.
-
-    A cookie that the request did not come by is dead afterwards: what it may do has grown, and its holder proved nothing.
-
-    Raises:
-        TokenInvalid: the session ended, or its cookie was replaced, since the request began.
-    """
-    if caller.session_id is None:
-        raise TokenInvalid
-    cookie = new_session_cookie(caller.session_id) if caller.cookie else None
-    before, after = (digest(each) if each else None for each in (caller.cookie, cookie))
-    session = await repository.renew_proof(db, caller.session_id, before, after, proof, now)
-    if session is None:
-        raise TokenInvalid
-    return _pair(kit, account, _facts(session), now, cookie=cookie)
-
-
-async def raise_proof(
-    db: AsyncSession, kit: AuthKit, account: Account, caller: Caller, amr: str, acr: str, factor: str, now: datetime
-) -> Pair:
-    """The caller's session after a factor was enrolled from it, by a fresh caller whose row is held; its cookie is a new one.
-
-    The new factor is one more beside that by which the session was proved, and no newer proof: `auth_time` stays. A
-    session that a mailed link opened stays what it is: mail is no factor (ASVS V6.3.6).
-
-    Raises:
-        TokenInvalid: as `renew_proof`.
-    """
-    session = await repository.find_session(db, caller.session_id) if caller.session_id else None
-    if session is None:
-        raise TokenInvalid
-    proof = Proof(session.authenticated_at, session.amr, session.acr, session.proved_with)
-    if BY_MAIL not in session.amr.split() and not reaches(session.acr, acr):
-        proof = Proof(session.authenticated_at, f"{session.amr} {amr}", acr, factor)
-    return await renew_proof(db, kit, account, caller, proof, now)
 
 
 async def refresh_plainly(rotations: Rotations, kit: AuthKit, token: str, client: Client, now: datetime) -> Pair | None:
@@ -175,7 +143,7 @@ async def refresh_plainly(rotations: Rotations, kit: AuthKit, token: str, client
     claims = kit.tokens.read_refresh(token, now)
     who = _client_digest(kit, client)
     rotated = await rotations.rotate(Rotation(claims.session_id, claims.user_id, claims.generation, who, now))
-    return _pair(kit, rotated.account, rotated.session, now) if rotated else None
+    return pair_of(kit, rotated.account, rotated.session, now) if rotated else None
 
 
 def _client_digest(kit: AuthKit, client: Client) -> bytes:
@@ -212,7 +180,7 @@ async def refresh(db: AsyncSession, kit: AuthKit, token: str, client: Client, no
         user = await users.find_user(db, claims.user_id)
     if user is None:
         raise TokenInvalid
-    return _pair(kit, user.account(), _facts(session), now)
+    return pair_of(kit, user.account(), facts_of(session), now)
 
 
 async def _end_stolen(db: AsyncSession, claims: RefreshClaims, session: Session, client: Client, now: datetime) -> None:
@@ -300,6 +268,7 @@ async def log_out_everywhere(db: AsyncSession, caller: Caller, now: datetime) ->
     await confirm(db, caller, now)
     note_token(db, caller)
     await end_sessions_of(db, caller.me.id, "logout_all", now)
+    await repository.delete_remembered(db, caller.me.id)
     await _record_ended(db, caller, now, "logout_all", caller.session_id)
 
 
@@ -333,9 +302,11 @@ async def end_others(db: AsyncSession, caller: Caller, now: datetime) -> None:
         await _record_ended(db, caller, now, "revoked_others", caller.session_id)
 
 
-async def end_sessions_of(db: AsyncSession, user_id: uuid.UUID, reason: str, now: datetime) -> None:
-    """End every session of an account whose row the caller holds."""
-    for session_id in await repository.end_sessions_of(db, user_id, reason, now):
+async def end_sessions_of(
+    db: AsyncSession, user_id: uuid.UUID, reason: str, now: datetime, *, but: uuid.UUID | None = None
+) -> None:
+    """End every session, but for one, of an account whose row the caller holds."""
+    for session_id in await repository.end_sessions_of(db, user_id, reason, now, but=but):
         note_ended(db, session_id)
 
 
@@ -343,7 +314,8 @@ async def end_opened_with(
     db: AsyncSession, user_id: uuid.UUID, kind: str, factor_id: uuid.UUID, now: datetime, *, but: uuid.UUID | None
 ) -> None:
     """A factor is lost: end the sessions it had part in, save the one that acts. The caller holds the account's row."""
-    for session_id in await repository.end_opened_with(db, user_id, factor_key(kind, factor_id), "factor_lost", now, but=but):
+    factor = factor_key(kind, factor_id)
+    for session_id in await repository.end_sessions_of(db, user_id, "factor_lost", now, but=but, factor=factor):
         note_ended(db, session_id)
 
 
@@ -379,14 +351,15 @@ async def _record_ended(db: AsyncSession, caller: Caller, now: datetime, reason:
 
 
 async def end_everything(db: AsyncSession, now: datetime) -> int:
-    """After a restore: end every session and forget every device; how many sessions that were."""
+    """After a restore: end every session, forget every device and what was begun; how many sessions that were."""
     ended = await repository.end_every_session(db, "restored", now)
     for session_id in ended:
         note_ended(db, session_id)
     await repository.delete_all_devices(db)
+    await repository.delete_all_attempts(db)
     return len(ended)
 
 
 async def tidy(db: AsyncSession, now: datetime) -> None:
-    """Daily: forget failures, devices and sessions that can't matter any more."""
+    """Daily: forget failures, attempts, devices and sessions that can't matter any more."""
     await repository.delete_old(db, now, now - timedelta(days=1))

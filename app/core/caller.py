@@ -1,8 +1,8 @@
 """Who is calling, with what proofs; and how a route says who may call it.
 
-Every route states one of `SignedIn`, `Assurance(…)`, `Fresh`, `Admin` or `PUBLIC`, every page one of `PageCaller`,
-`FreshPage`, `MaybeCaller` or `PUBLIC`; a test finds the one that does not. Routes take a bearer token or, from pages that may
-call, the session's cookie; pages take the cookie alone.
+Every route states one of `SignedIn`, `Assurance(…)`, `Fresh`, `Backed`, `Admin` or `PUBLIC`, every page one of `PageCaller`,
+`FreshPage`, `BackedPage`, `MaybeCaller` or `PUBLIC`; a test finds the one that does not. Routes take a bearer token or, from
+pages that may call, the session's cookie; pages take the cookie alone.
 """
 
 import uuid
@@ -15,7 +15,7 @@ from fastapi import Depends, Request, Security, params
 from fastapi.security import OAuth2PasswordBearer
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.assurance import AAL1, LEVELS, reaches
+from app.core.assurance import AAL1, AAL2, LEVELS, reaches
 from app.core.client import Client, client_of
 from app.core.cookies import SESSION
 from app.core.csrf import check_cookie_call
@@ -95,6 +95,10 @@ class Credentials(Protocol):
         """
         ...
 
+    async def has_second_factor(self, caller: Caller) -> bool:
+        """Whether the caller's account has a factor that a login by password owes, asked of the database now."""
+        ...
+
 
 class Denial(Protocol):
     """Records that a signed-in caller was refused. `audit` plugs it."""
@@ -139,10 +143,35 @@ async def presented(request: Request, server: ServerOf, now: Now, token: Annotat
     return await credentials.find(token, client_of(request), now)
 
 
-async def fresh(now: Now, caller: Annotated[Caller, Depends(signed_in)]) -> Caller:
-    """A caller who proved who they are within the last ten minutes; refreshing a token is no proof."""
-    if not caller.is_fresh(now):
-        raise ProofTooOld(int(FRESH.total_seconds()))
+async def fresh(server: ServerOf, now: Now, caller: Annotated[Caller, Depends(signed_in)]) -> Caller:
+    """A caller who proved who they are within the last ten minutes, with a second factor if they have one.
+
+    Refreshing a token is no proof.
+    """
+    missing = await missing_proof(server, caller, now)
+    if missing is not None:
+        raise missing
+    return caller
+
+
+async def missing_proof(server: Server, caller: Caller, now: datetime, *, first: bool = True) -> Unauthenticated | None:
+    """What a caller lacks for what could do lasting harm. Without `first` the one factor of who has no other may be old.
+
+    Only who did not give two factors of late is asked about: most routes, and most of these calls, cost no question.
+    """
+    young, seconds = caller.is_fresh(now), int(FRESH.total_seconds())
+    if young and reaches(caller.acr, AAL2):
+        return None
+    if await CREDENTIALS.one(server.parts).has_second_factor(caller):
+        return ProofTooWeak(AAL2, seconds)
+    return ProofTooOld(seconds) if first and not young else None
+
+
+async def backed(server: ServerOf, now: Now, caller: Annotated[Caller, Depends(signed_in)]) -> Caller:
+    """A caller who gave their second factor within the last ten minutes, if they have one; their password comes with the call."""
+    missing = await missing_proof(server, caller, now, first=False)
+    if missing is not None:
+        raise missing
     return caller
 
 
@@ -183,9 +212,16 @@ async def page_caller(request: Request, server: ServerOf, now: Now) -> Caller:
     return caller
 
 
-async def fresh_page(request: Request, now: Now, caller: Annotated[Caller, Depends(page_caller)]) -> Caller:
-    """Who looks at a page, and proved it within the last ten minutes; anybody else is led to do so."""
-    if not caller.is_fresh(now):
+async def fresh_page(request: Request, server: ServerOf, now: Now, caller: Annotated[Caller, Depends(page_caller)]) -> Caller:
+    """Who looks at a page, and is `fresh`; anybody else is led to prove it."""
+    if await missing_proof(server, caller, now) is not None:
+        raise SignInNeeded(f"{REAUTHENTICATE}?next={quote(request.scope['path'])}")
+    return caller
+
+
+async def backed_page(request: Request, server: ServerOf, now: Now, caller: Annotated[Caller, Depends(page_caller)]) -> Caller:
+    """Who looks at a page, and is `backed`; anybody else is led to prove it."""
+    if await missing_proof(server, caller, now, first=False) is not None:
         raise SignInNeeded(f"{REAUTHENTICATE}?next={quote(request.scope['path'])}")
     return caller
 
@@ -227,9 +263,11 @@ async def public() -> None:
 SignedIn = Annotated[Caller, Depends(signed_in)]
 Presented = Annotated[Caller, Depends(presented)]
 Fresh = Annotated[Caller, Depends(fresh)]
+Backed = Annotated[Caller, Depends(backed)]
 Admin = Annotated[Caller, Depends(admin)]
 PageCaller = Annotated[Caller, Depends(page_caller)]
 FreshPage = Annotated[Caller, Depends(fresh_page)]
+BackedPage = Annotated[Caller, Depends(backed_page)]
 MaybeCaller = Annotated[Caller | None, Depends(maybe_caller)]
 PUBLIC = Depends(public)
-ACCESS_RULES = (signed_in, presented, fresh, admin, page_caller, fresh_page, maybe_caller, public)
+ACCESS_RULES = (signed_in, presented, fresh, backed, admin, page_caller, fresh_page, backed_page, maybe_caller, public)

@@ -4,11 +4,12 @@ from fastapi import APIRouter, Request, Response
 
 from app.auth.cookies import hand_over, held_by
 from app.auth.deps import Auth
-from app.auth.schemas import LoginOut
+from app.auth.schemas import LoginOut, OwedOut
 from app.auth.sessions import Pair, end_replaced
+from app.auth.steps import Owed
 from app.core.caller import PUBLIC
 from app.core.client import ClientOf
-from app.core.cookies import DEVICE
+from app.core.cookies import DEVICE, REMEMBERED
 from app.core.csrf import check_origin_if_any
 from app.core.deps import Db, Now, ServerOf, Transactions
 from app.core.errors import CsrfRefused, TooManyRequests
@@ -49,7 +50,7 @@ async def ask_magic_link(
 
 @router.post(
     "/magic-link/verify",
-    response_model=LoginOut,
+    response_model=LoginOut | OwedOut,
     summary="Sign in by a mailed link or code",
     dependencies=[PUBLIC, Limited("magic_link_verify")],
     responses=refusals(TicketInvalid, OtherBrowser, CsrfRefused, *JSON_BODY, TooManyRequests),
@@ -64,15 +65,20 @@ async def sign_in_by_mail(
     kit: Magic,
     client: ClientOf,
     now: Now,
-) -> Pair:
+) -> Pair | Owed:
     """Open a session by the token of a link, or by address and code, in the browser that asked for it. In another one the
     answer is `other_browser`, until `confirm` says that the person was told.
     """
     check_origin_if_any(server, request.scope)
     secrets = (body.request, asking_browser(request))
-    device = body.device or server.cookies.read(request.scope, DEVICE)
+    device, remembered = body.device or server.cookies.read(request.scope, DEVICE), server.cookies.read(request.scope, REMEMBERED)
     async with database.write() as db:
-        pair = await service.sign_in(db, auth, kit, body.proof, secrets, device, client, now, confirmed=body.confirm)
+        pair = await service.sign_in(
+            db, auth, kit, body.proof, secrets, device, client, now, confirmed=body.confirm, remembered=remembered
+        )
+    if isinstance(pair, Owed):
+        forget_browser(request, response)
+        return pair
     by_cookie = body.transport == "cookie"
     if by_cookie:
         await end_replaced(database, auth, held_by(request), client, now)

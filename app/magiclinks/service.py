@@ -10,6 +10,7 @@ from app.audit.facts import Fact
 from app.auth import service as auth
 from app.auth.deps import AuthKit
 from app.auth.sessions import Pair
+from app.auth.steps import How, Owed
 from app.core.client import Client
 from app.core.crypto import digest, equal, keyed_digest, random_fraction, random_id
 from app.core.limits import RateLimits
@@ -112,10 +113,11 @@ async def sign_in(
     *,
     confirmed: bool,
     browser: bool = False,
-) -> Pair:
+    remembered: str | None = None,
+) -> Pair | Owed:
     """A session for whoever reads mail at the account's address, in the browser with one of these secrets, or `confirmed`.
 
-    Failed logins neither hinder it nor are forgotten by it.
+    Or what they still owe: the link is spent, and no second factor. Failed logins neither hinder it nor are forgotten by it.
 
     Raises:
         TicketInvalid: the link or code is not good (any more); a wrong code's guess is kept.
@@ -130,7 +132,7 @@ async def sign_in(
     await tickets.spend(db, ticket, user.email_key, now)
     if await users.note_verified(db, user, now):
         await audit.record(db, Fact.EMAIL_VERIFIED, client, now, actor=user.id, subject=user.id)
-    return await auth.let_in(db, kit, user, device, client, now, amr="mail", browser=browser)
+    return await auth.let_in(db, kit, user, device, client, now, how=How("mail"), browser=browser, remembered=remembered)
 
 
 async def _find(db: AsyncSession, kit: MagicKit, proof: Proof, now: datetime) -> Ticket:

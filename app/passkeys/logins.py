@@ -172,6 +172,6 @@ async def _use(db: AsyncSession, key: KnownKey, assertion: Assertion | None, cli
         db, key.id, counted, now, backed_up=assertion.backed_up, user_verified=assertion.user_verified
     )
     if not used:
-        data = {"passkey": str(key.id), "before": key.sign_count, "after": counted}
+        data: dict[str, Any] = {"passkey": str(key.id), "before": key.sign_count, "after": counted}
         await audit.record(db, Fact.PASSKEY_CLONED, client, now, subject=key.user_id, **data)
     return used

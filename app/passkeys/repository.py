@@ -84,7 +84,7 @@ def _key_by_credential() -> Any:
     return select(*columns).select_from(one).outerjoin(Passkey, wanted)
 
 
-IDS_OF = select(Passkey.id).where(Passkey.user_id == bindparam("user_id"))
+IDS_OF: Any = select(Passkey.id).where(Passkey.user_id == bindparam("user_id"))
 KEY_BY_CREDENTIAL = _key_by_credential()
 # The curve's own base point (SEC 2 section 2.4.2), as a COSE key of ES256.
 NOBODYS_KEY = bytes.fromhex(

@@ -7,10 +7,10 @@ from app.auth.deps import Auth
 from app.auth.errors import PasswordRejected, PasswordWrong, TooManyTries
 from app.auth.schemas import LoginOut
 from app.auth.sessions import Pair
-from app.core.caller import PUBLIC, SignedIn
+from app.core.caller import PUBLIC, Backed
 from app.core.client import ClientOf
 from app.core.deps import Db, Now, ServerOf, Transactions
-from app.core.errors import CsrfRefused, Overloaded, TokenInvalid, TooManyRequests, Unauthenticated
+from app.core.errors import CsrfRefused, Overloaded, ProofTooOld, TokenInvalid, TooManyRequests, Unauthenticated
 from app.core.limits import Limited
 from app.core.problems import JSON_BODY, refusals
 from app.core.wire import JSON_ONLY
@@ -61,6 +61,7 @@ async def reset_password(
         PasswordWrong,
         Unauthenticated,
         TokenInvalid,
+        ProofTooOld,
         CsrfRefused,
         *JSON_BODY,
         PasswordRejected,
@@ -72,12 +73,15 @@ async def reset_password(
 async def change_password(
     body: ChangePasswordIn,
     response: Response,
-    caller: SignedIn,
+    caller: Backed,
     database: Transactions,
     server: ServerOf,
     kit: Auth,
     now: Now,
 ) -> Pair:
-    """Set a new password by the current one. Every session before it ends; the answer is a new one."""
+    """Set a new password by the current one, after a fresh proof by a second factor where there is one.
+
+    Every session before it ends; the answer is a new one.
+    """
     pair = await service.change_password(database, kit, caller, body.current_password, body.new_password, now)
     return hand_over(response, server, pair, now, by_cookie=body.transport == "cookie")

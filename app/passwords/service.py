@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit import service as audit
 from app.audit.facts import Fact
+from app.auth import proofs, sessions
 from app.auth import service as auth
-from app.auth import sessions
 from app.auth.deps import AuthKit
 from app.auth.errors import PasswordWrong
 from app.auth.sessions import Pair
@@ -158,12 +158,25 @@ async def change_password(
         if not verdict.right:
             await _record(db, Fact.PASSWORD_CHANGE_FAILED, caller, now)
             raise PasswordWrong
+        proof = await proofs.proof_after_password(db, caller, now)
         sessions.note_token(db, caller)
         await _replace(db, kit, user, password_hash, now, reason="password_changed")
         await auth.lift_stop(db, kit, user)
         await _record(db, Fact.PASSWORD_CHANGED, caller, now)
         browser = caller.cookie is not None
-        return await sessions.open_session(db, kit, user.account(), caller.client, now, amr="pwd", device=None, browser=browser)
+        return await sessions.open_session(
+            db,
+            kit,
+            user.account(),
+            caller.client,
+            now,
+            amr=proof.amr,
+            acr=proof.acr,
+            factor=proof.factor,
+            at=proof.at,
+            device=None,
+            browser=browser,
+        )
 
 
 async def set_password(

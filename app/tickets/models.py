@@ -37,7 +37,7 @@ class Ticket(Base):
 
 
 class CodeGuess(Base):
-    """How often short codes were guessed for one purpose and address, whatever was sent there meanwhile."""
+    """How often short codes were guessed: for one purpose and address, whatever was sent there meanwhile; or of one account."""
 
     __tablename__ = "code_guesses"
 

@@ -96,8 +96,11 @@ async def list_open(db: AsyncSession, purpose: str, address: str, now: datetime)
     return [(ticket_id, subject_id) for ticket_id, subject_id in rows if ticket_id is not None]
 
 
-async def charge_guess(db: AsyncSession, key: bytes, most: int, now: datetime, forget_at: datetime) -> bool:
-    """Count one guess before it is looked at; False if there were `most` already. The count begins anew at `forget_at`."""
+async def charge_guess(db: AsyncSession, key: bytes, most: int, now: datetime, forget_at: datetime) -> int | None:
+    """Count one guess before it is looked at; how many there are now, None if there were `most` already.
+
+    The count begins anew at `forget_at`.
+    """
     charge = insert_into(db, CodeGuess).values(key=key, guesses=1, forget_at=forget_at)
     over = CodeGuess.forget_at <= now
     charged = charge.on_conflict_do_update(
@@ -107,8 +110,24 @@ async def charge_guess(db: AsyncSession, key: bytes, most: int, now: datetime, f
             "forget_at": case((over, charge.excluded.forget_at), else_=CodeGuess.forget_at),
         },
         where=or_(over, CodeGuess.guesses < most),
-    ).returning(CodeGuess.key)
-    return await db.scalar(charged) is not None
+    ).returning(CodeGuess.guesses)
+    count: int | None = await db.scalar(charged)
+    return count
+
+
+async def refund_guess(db: AsyncSession, key: bytes) -> None:
+    """Take back one guess that was right."""
+    await db.execute(update(CodeGuess).where(CodeGuess.key == key, CodeGuess.guesses > 0).values(guesses=CodeGuess.guesses - 1))
+
+
+async def count_guesses(db: AsyncSession, key: bytes) -> int:
+    """How many there are."""
+    return await db.scalar(select(CodeGuess.guesses).where(CodeGuess.key == key)) or 0
+
+
+async def find_guesses_end(db: AsyncSession, key: bytes) -> datetime | None:
+    """When the count begins anew."""
+    return await db.scalar(select(CodeGuess.forget_at).where(CodeGuess.key == key))
 
 
 async def clear_guesses(db: AsyncSession, key: bytes) -> None:

@@ -30,6 +30,11 @@ class CodeRefused(TicketInvalid):
 
 
 find = repository.find_ticket
+charge_guess = repository.charge_guess
+refund_guess = repository.refund_guess
+clear_guesses = repository.clear_guesses
+count_guesses = repository.count_guesses
+find_guesses_end = repository.find_guesses_end
 code_of = write_code
 
 
@@ -92,7 +97,7 @@ async def find_by_code(db: AsyncSession, key: bytes, purpose: str, address: str,
         ticket = Ticket(id=ticket_id, purpose=purpose, subject_id=subject_id, address=address)
         if matches_code(key, ticket, typed) and ticket_id != NOBODY:
             found = ticket
-    if found is None or not charged:
+    if found is None or charged is None:
         raise CodeRefused
     await repository.clear_guesses(db, guesses)
     return found

@@ -152,6 +152,11 @@ async def note_verified(db: AsyncSession, user: User, now: datetime) -> bool:
     return True
 
 
+async def set_last_login(db: AsyncSession, user_id: uuid.UUID, moment: datetime | None) -> None:
+    """When somebody signed in last; the row is held."""
+    await repository.update_user(db, user_id, last_login_at=moment)
+
+
 async def set_email(db: AsyncSession, user: User, email: str, now: datetime) -> None:
     """Another address, which the person has proved; the row is locked. Links mailed before are void from here on.
 

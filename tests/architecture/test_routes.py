@@ -14,6 +14,8 @@ from app.core.caller import (
     PUBLIC,
     SignedIn,
     admin,
+    backed,
+    backed_page,
     fresh,
     fresh_page,
     maybe_caller,
@@ -35,7 +37,7 @@ def rules_of(context: RouteContext) -> set[object]:
     def walk(dependant: Dependant) -> Iterator[object]:
         if dependant.call in ACCESS_RULES:
             yield dependant.call
-        if dependant.call not in {admin, fresh, fresh_page}:  # which stand on signed_in and page_caller
+        if dependant.call not in {admin, fresh, backed, fresh_page, backed_page}:  # which stand on signed_in and page_caller
             for below in dependant.dependencies:
                 yield from walk(below)
 
@@ -92,10 +94,10 @@ async def test_what_a_route_says_is_what_it_does(app: FastAPI, client: AsyncClie
     for context in iter_route_contexts(app.routes):
         rules = rules_of(context)
         for method in context.methods or ():
-            if rules in ({page_caller}, {fresh_page}):
+            if rules in ({page_caller}, {fresh_page}, {backed_page}):
                 sent = await client.request(method, str(context.path), headers=boss.headers)  # a page takes no bearer token
                 assert (sent.status_code, sent.headers["location"].partition("?")[0]) == (303, "/account/sign-in"), context.path
-            if rules not in ({signed_in}, {presented}, {fresh}, {admin}) or context.path in {
+            if rules not in ({signed_in}, {presented}, {fresh}, {backed}, {admin}) or context.path in {
                 "/auth/logout-all",
                 "/auth/change-password",
                 "/auth/reauthenticate",  # wants the very password

@@ -51,6 +51,7 @@ async def sign_in(server: Server, client: httpx2.AsyncClient, user: api.User | N
     client.cookies.clear()
     kit, now = server.kit(AuthKit), server.clock()
     pair = await service.log_in(server.database, kit, user.username, user.password, None, BROWSER, now, browser=True)
+    assert isinstance(pair, Pair)
     assert pair.refresh_token is None
     return Browsing(user, pair)
 

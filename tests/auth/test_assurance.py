@@ -156,9 +156,14 @@ async def test_a_gateway_can_ask_for_it(client: AsyncClient, server: Server, clo
         assert refused(answer), query
         assert answer.headers["www-authenticate"].startswith(f'{ERROR}, acr_values="aal2"')
         assert not [name for name in answer.headers if name.startswith("x-auth-")]
-        assert (await verify(client, query, well)).status_code == 204, query
-    for query in ("acr=aal1", "max_age=300", "acr=aal1&max_age=999999999", "ACR=aal2", "acr%3Daal2"):
-        assert (await verify(client, query, plain)).status_code == 204, query
+        passed = await verify(client, query, well)
+        assert (passed.status_code, passed.headers["x-auth-acr"]) == (204, "aal2"), query
+    for query in ("acr=aal1", "max_age=300", "acr=aal1&max_age=999999999"):
+        passed = await verify(client, query, plain)
+        assert (passed.status_code, passed.headers["x-auth-acr"]) == (204, "aal1"), query
+    for query in ("ACR=aal2", "acr%3Daal2", ""):
+        passed = await verify(client, query, plain)
+        assert (passed.status_code, "x-auth-acr" in passed.headers) == (204, False), query
     assert refused(await verify(client, "acr=aal2-phr&acr=aal1", well))
     clock.advance(timedelta(seconds=400))
     for query in ("max_age=300", "max_age=500&max_age=300", "acr=aal2&max_age=300", "max_age=0"):
@@ -195,5 +200,5 @@ async def test_the_route_that_documents_verify_asks_as_the_lane(
 
 async def test_a_server_that_does_not_look_at_acr_is_found(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control."""
-    monkeypatch.setattr(lanes, "_check_assurance", lambda *_: None)
+    monkeypatch.setattr(lanes, "_assured", lambda *_: [])
     assert (await verify(client, "acr=aal2", (await api.new_user(client)).headers)).status_code == 204

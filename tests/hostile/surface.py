@@ -33,6 +33,8 @@ def good_value(field: str) -> Any:
         "locale": "de",
         "transport": "body",
         "code": "ABCD-EFGH",
+        "recovery_code": f"{CANARY}-ABCD",
+        "credential": {"id": CANARY},
         "new_email": f"{api.new_username()}.{CANARY}@example.org",
     }
     return values[field]
@@ -64,6 +66,8 @@ class Operation:
             del body["email"]  # one of the two
         if self.path == "/auth/verify-email":
             del body["email"], body["code"]  # or these two
+        if self.path == "/auth/reauthenticate":
+            del body["recovery_code"], body["credential"]  # one of the three
         return body
 
     def body_with(self, field: str, raw: str) -> bytes:
@@ -73,6 +77,8 @@ class Operation:
             del body["username"]
         if self.path == "/auth/verify-email" and field != "token":
             body = {"email": json.dumps(good_value("email")), "code": json.dumps(good_value("code"))} | {field: raw}
+        if self.path == "/auth/reauthenticate":
+            body = {"password": json.dumps(SECRET)} | {field: raw}
         return ("{" + ", ".join(f'"{name}": {text}' for name, text in body.items()) + "}").encode("utf-8", "surrogatepass")
 
     def url(self, **values: str) -> str:

@@ -192,9 +192,10 @@ async def test_of_twenty_guesses_at_once_five_are_looked_at(
     charged: list[bool] = []
     careful = repository.charge_guess
 
-    async def listening(*args: object) -> bool:
-        charged.append(await careful(*args))  # type: ignore[arg-type]
-        return charged[-1]
+    async def listening(*args: object) -> int | None:
+        count = await careful(*args)  # type: ignore[arg-type]
+        charged.append(count is not None)
+        return count
 
     monkeypatch.setattr(repository, "charge_guess", listening)
     await crowd(server, twin, clock, [WRONG] * 20, spend=False)

@@ -5,7 +5,7 @@ import logging
 import re
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from hashlib import sha256
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -17,12 +17,14 @@ from fastapi import Depends, Request
 from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
 
-from authkeep_client.verdict import User, forbidden, not_signed_in, unavailable, user_of
+from authkeep_client.verdict import LEVELS, User, check_assured, forbidden, not_proved, not_signed_in, unavailable, user_of
 
 MAX_CACHE_SECONDS = 30
 MAX_REMEMBERED = 10_000
 MAX_TOKEN = 8192
 MAX_BODY = 65_536
+MOST_SECONDS = 999_999_999
+INSUFFICIENT = "insufficient_user_authentication"
 CONNECT_SECONDS, TOTAL_SECONDS = 1.0, 2.0
 IDLE_SECONDS = 4.0  # less than the 5 after which Authkeep closes an idle connection
 TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750; so nothing that could end the header
@@ -132,22 +134,41 @@ class Authkeep:
 
         return holder
 
-    async def _ask(self, token: str) -> User:
+    def require_assurance(self, acr: str = "aal1", *, max_age: int | None = None) -> Callable[[str], Awaitable[User]]:
+        """A dependency: the caller, if they proved who they are that well (`aal1`, `aal2`, `aal2-phr`), within `max_age` seconds.
+
+        Asked at each request, whatever `cache_seconds` says. Others get a 401 that says what would do (RFC 9470).
+        """
+        if acr not in LEVELS or (max_age is not None and not 0 <= max_age <= MOST_SECONDS):
+            raise ValueError(f"wanted one of {', '.join(LEVELS)}, and whole seconds")
+        asked = {"acr": acr} if max_age is None else {"acr": acr, "max_age": str(max_age)}
+        wanted = "" if acr == LEVELS[0] else f', acr_values="{acr}"'
+        wanted += "" if max_age is None else f", max_age={max_age}"
+
+        async def assured(token: Annotated[str, Depends(BEARER)]) -> User:
+            return await self._ask(token, asked, f'Bearer error="{INSUFFICIENT}"{wanted}')
+
+        return assured
+
+    async def _ask(self, token: str, asked: Mapping[str, str] | None = None, challenge: str = "") -> User:
         if self._client is None:
             raise RuntimeError("not open: FastAPI(lifespan=auth.lifespan), or `async with auth:` in your own lifespan")
         try:
             async with (
                 asyncio.timeout(TOTAL_SECONDS),
-                self._client.stream("GET", self._url, headers={"Authorization": f"Bearer {token}"}) as answer,
+                self._client.stream("GET", self._url, params=asked, headers={"Authorization": f"Bearer {token}"}) as answer,
             ):
                 await _drain(answer)
                 if answer.status_code == 204:
+                    if asked is not None:
+                        check_assured(answer.headers, asked["acr"])
                     return user_of(answer.headers)
         except (httpx2.HTTPError, TimeoutError, ValueError) as error:
             log.warning("Authkeep can't be asked: %s", type(error).__name__)
             raise unavailable() from None
         if answer.status_code == 401:
-            raise not_signed_in()
+            known = challenge and f'error="{INSUFFICIENT}"' in answer.headers.get("WWW-Authenticate", "")
+            raise not_proved(challenge) if known else not_signed_in()
         log.warning("Authkeep answered %d", answer.status_code)
         raise unavailable()
 

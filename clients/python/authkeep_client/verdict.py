@@ -6,6 +6,8 @@ from uuid import UUID
 import httpx2
 from fastapi import HTTPException
 
+LEVELS = ("aal1", "aal2", "aal2-phr")  # each is as good as those before it
+
 
 @dataclass(frozen=True, slots=True)
 class User:
@@ -19,6 +21,10 @@ class User:
 
 def not_signed_in(challenge: str = 'Bearer error="invalid_token"') -> HTTPException:
     return HTTPException(401, "Sign in first.", {"WWW-Authenticate": challenge})
+
+
+def not_proved(challenge: str) -> HTTPException:
+    return HTTPException(401, "Prove better, or once more, who you are.", {"WWW-Authenticate": challenge})
 
 
 def forbidden() -> HTTPException:
@@ -44,6 +50,16 @@ def user_of(headers: httpx2.Headers) -> User:
         roles=roles,
         session_id=_uuid(_only(headers, "X-Auth-Session")),
     )
+
+
+def check_assured(headers: httpx2.Headers, acr: str) -> None:
+    """See that a 204 comes from a server that looked at what was asked for.
+
+    Raises:
+        ValueError: it did not say so; an older one would have said yes to anything.
+    """
+    if LEVELS.index(_only(headers, "X-Auth-Acr")) < LEVELS.index(acr):
+        raise ValueError("less than was asked for")
 
 
 def _only(headers: httpx2.Headers, name: str) -> str:
