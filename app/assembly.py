@@ -26,6 +26,7 @@ from app.jobs import service as jobs
 from app.magiclinks import feature as magiclinks
 from app.mail import feature as mail
 from app.mail.dev import DevMailbox
+from app.mfa import feature as mfa
 from app.passkeys import feature as passkeys
 from app.passwords import feature as passwords
 from app.privacy import feature as privacy
@@ -44,6 +45,7 @@ FEATURES: tuple[Callable[[Server], None], ...] = (
     invitations.install,  # before its rank: "/users/invitations" must be asked before "/users/{user_id}"
     users.install,
     auth.install,
+    mfa.install,
     passwords.install,
     passkeys.install,
     magiclinks.install,
@@ -135,6 +137,8 @@ def _limits(settings: Settings, counters: "RedisCounters | None") -> RateLimits:
         "passkey_options": settings.RATE_LIMIT_PASSKEY_OPTIONS,
         "end_session": settings.RATE_LIMIT_END_SESSION,
         "export": settings.RATE_LIMIT_EXPORT,
+        "second_step": settings.RATE_LIMIT_SECOND_STEP,
+        "mfa_enrol": settings.RATE_LIMIT_MFA_ENROL,
     }
     return RateLimits(rules, by_address=settings.RATE_LIMIT_ENABLED, shared=counters)
 

@@ -19,7 +19,28 @@ from app.health.schemas import HealthOut, LiveOut, ReadyOut
 from app.invitations.schemas import AcceptInvitationIn, InvitationIn, InvitationOut, InvitationPageOut
 from app.magiclinks.schemas import MagicLinkIn, MagicLinkOut, MagicSignInIn
 from app.mail.schemas import DevMailOut
-from app.passkeys.schemas import AddPasskeyIn
+from app.mfa.schemas import (
+    AttemptIn,
+    ConfirmTotpIn,
+    FinishIn,
+    MfaOut,
+    RecoveryCodesOut,
+    RecoveryLoginIn,
+    TotpLoginIn,
+    TotpSetupOut,
+    UserMfaIn,
+)
+from app.passkeys.schemas import (
+    AddOptionsIn,
+    AddPasskeyIn,
+    LoginByPasskeyIn,
+    LoginOptionsIn,
+    LoginOptionsOut,
+    OptionsOut,
+    PasskeyAddedOut,
+    PasskeyOut,
+    RenamePasskeyIn,
+)
 from app.passwords.schemas import AcceptedOut, ChangePasswordIn, ForgotPasswordIn, ResetPasswordIn
 from app.privacy.schemas import ExportOut, LeavingOut
 from app.users.schemas import ProfileIn, RoleIn, StatusIn, UserDetailOut, UserOut, UserPageOut
@@ -36,15 +57,19 @@ from app.verification.schemas import (
 __all__ = [
     "AcceptInvitationIn",
     "AcceptedOut",
+    "AddOptionsIn",
     "AddPasskeyIn",
+    "AttemptIn",
     "ChangeEmailIn",
     "ChangeEmailOut",
     "ChangePasswordIn",
+    "ConfirmTotpIn",
     "DevMailOut",
     "EmailTokenIn",
     "EndSessionIn",
     "ExportOut",
     "FieldProblem",
+    "FinishIn",
     "ForgotPasswordIn",
     "HealthOut",
     "InvitationIn",
@@ -61,14 +86,18 @@ __all__ = [
     "MagicLinkIn",
     "MagicLinkOut",
     "MagicSignInIn",
+    "MfaOut",
     "OptionsOut",
     "OwedOut",
+    "PasskeyAddedOut",
     "PasskeyOut",
     "Problem",
     "ProfileIn",
     "ProofOut",
     "ReadyOut",
     "ReauthenticateIn",
+    "RecoveryCodesOut",
+    "RecoveryLoginIn",
     "RefreshIn",
     "RegisterIn",
     "RegistrationOut",
@@ -80,7 +109,10 @@ __all__ = [
     "SessionOut",
     "StatusIn",
     "TokensOut",
+    "TotpLoginIn",
+    "TotpSetupOut",
     "UserDetailOut",
+    "UserMfaIn",
     "UserOut",
     "UserPageOut",
     "VerifiedOut",

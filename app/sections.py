@@ -98,6 +98,10 @@ class AccountSettings(BaseModel):
         24, ge=1, le=168, description="hours the link to a new mail address lives after sending"
     )
     INVITATION_EXPIRE_DAYS: int = Field(7, ge=1, le=90, description="days an invitation lives")
+    MFA: Literal["optional", "admins", "required"] = Field("optional", description="who must have a second factor")
+    MFA_GRACE_DAYS: int = Field(
+        7, ge=0, le=90, description="days from the first sign-in under MFA within which a second factor can be added"
+    )
     MAGIC_LINK: bool = Field(False, description="sign-in by a mailed link or code")
     MAGIC_LINK_EXPIRE_MINUTES: int = Field(10, ge=1, le=60, description="minutes a sign-in link lives after sending")
     GEOIP_FILE: str | None = Field(None, description="MaxMind database (.mmdb) that names the place of a session; none: no place")
@@ -184,3 +188,5 @@ class RateLimitSettings(BaseModel):
     RATE_LIMIT_PASSKEY_OPTIONS: RateLimit = Field("60/minute", description="challenges for passkeys asked for by address")
     RATE_LIMIT_END_SESSION: RateLimit = Field("30/hour", description="links that end a session tried by address")
     RATE_LIMIT_EXPORT: RateLimit = Field("10/hour", description="exports of one's own data by address")
+    RATE_LIMIT_SECOND_STEP: RateLimit = Field("20/minute", description="second steps of logins by address")
+    RATE_LIMIT_MFA_ENROL: RateLimit = Field("30/hour", description="second factors set up or confirmed by address")

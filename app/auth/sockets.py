@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.assurance import AAL2
 from app.core.client import Client
 from app.core.ports import Account
 from app.core.sockets import Socket
@@ -102,19 +103,22 @@ class Debt:
     methods: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Grace:
+    """Nothing is owed until then: a session that is opened now ends there."""
+
+    until: datetime
+
+
 class LoginStep(Protocol):
     """A rule that whoever is let in has to pass, in the transaction that would open the session."""
 
-    async def owes(self, db: AsyncSession, entry: Entry, now: datetime, /) -> Debt | None:
-        """What this one still owes; the account's row is held."""
+    async def owes(self, db: AsyncSession, entry: Entry, now: datetime, /) -> Debt | Grace | None:
+        """What this one still owes, or will; the account's row is held."""
         ...
 
     async def requires(self, db: AsyncSession, account: Account, now: datetime, /) -> bool:
         """Whether this account must not be without a factor; its row is held."""
-        ...
-
-    async def session_end(self, db: AsyncSession, account: Account, now: datetime, /) -> datetime | None:
-        """When at the latest a session that is opened now must end, because a step will be owed then."""
         ...
 
 
@@ -133,7 +137,7 @@ class Proved:
     amr: str
     kind: str
     factor: uuid.UUID | None = None
-    acr: str = "aal2"
+    acr: str = AAL2
     alone: bool = False
 
 

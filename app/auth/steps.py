@@ -19,7 +19,8 @@ from app.auth.errors import AttemptInvalid, LastFactor, ProofWrong, TooManyTries
 from app.auth.models import LoginAttempt
 from app.auth.sessions import Pair
 from app.auth.sockets import FACTORS, LOGIN_STEPS, SECOND_PROOFS, Debt, Enrolled, Entry, Proved, SecondProof
-from app.core.assurance import factor_key
+from app.core.assurance import AAL1, factor_key
+from app.core.caller import Caller
 from app.core.client import Client
 from app.core.crypto import b64decode, b64encode, digest, keyed_digest, random_256, random_id
 from app.core.ports import Account
@@ -69,7 +70,7 @@ class How:
     """How somebody proved who they are: methods (`amr`), level, and the factor that had part in it."""
 
     amr: str
-    acr: str = "aal1"
+    acr: str = AAL1
     kind: str = ""
     factor: uuid.UUID | None = None
 
@@ -105,12 +106,15 @@ async def enter(
 ) -> Pair | Owed:
     """A session for who gave a first proof; or, where a step is owed, the attempt that waits for it. The row is held."""
     entry = Entry(account, how.amr, how.acr, await find_enrolled(db, account.id), onto.remembered)
+    until: datetime | None = None
     for step in LOGIN_STEPS.within(db):
-        debt = await step.owes(db, entry, now)
-        if debt is not None:
+        owed = await step.owes(db, entry, now)
+        if isinstance(owed, Debt):
             await users.set_last_login(db, account.id, before.last_login_at)  # it is none yet
-            return await _begin(db, account, epoch, debt, how, onto.client, now)
-    return await _open(db, kit, account, before, how, onto, now)
+            return await _begin(db, account, epoch, owed, how, onto.client, now)
+        if owed is not None:
+            until = min(until, owed.until) if until else owed.until
+    return await _open(db, kit, account, before, how, onto, now, until)
 
 
 async def _begin(db: AsyncSession, account: Account, epoch: int, debt: Debt, how: How, client: Client, now: datetime) -> Owed:
@@ -131,9 +135,17 @@ async def _begin(db: AsyncSession, account: Account, epoch: int, debt: Debt, how
     return Owed(debt.status, b64encode(attempt_id.bytes + secret), debt.methods)
 
 
-async def _open(db: AsyncSession, kit: AuthKit, account: Account, before: Before, how: How, onto: Onto, now: datetime) -> Pair:
+async def _open(
+    db: AsyncSession,
+    kit: AuthKit,
+    account: Account,
+    before: Before,
+    how: How,
+    onto: Onto,
+    now: datetime,
+    until: datetime | None = None,
+) -> Pair:
     """What every login ends with."""
-    until = [await step.session_end(db, account, now) for step in LOGIN_STEPS.within(db)]
     pair = await sessions.open_session(
         db,
         kit,
@@ -145,7 +157,7 @@ async def _open(db: AsyncSession, kit: AuthKit, account: Account, before: Before
         acr=how.acr,
         factor=factor_key(how.kind, how.factor) if how.factor else None,
         browser=onto.browser,
-        until=min((moment for moment in until if moment), default=None),
+        until=until,
     )
     who = account.id
     await audit.record(db, Fact.LOGIN_SUCCEEDED, onto.client, now, actor=who, subject=who, session=pair.session_id, by=how.amr)
@@ -234,8 +246,7 @@ def proof_by(db: AsyncSession, method: str) -> SecondProof:
 async def _note_failure(db: AsyncSession, kit: AuthKit, user: User, method: str, client: Client, now: datetime) -> None:
     await audit.record(db, Fact.SECOND_FACTOR_FAILED, client, now, subject=user.id, by=method)
     if await tickets.count_guesses(db, _tries_of(kit, user.id)) == TELL_AT:
-        values = {"username": user.username, "at": f"{now:%Y-%m-%d %H:%M} UTC"}
-        await mail.enqueue(db, "second-factor-failed", user.email, now, locale=user.locale, **values)
+        await _tell(db, "second-factor-failed", user, now)
 
 
 async def prove(database: Database, kit: AuthKit, method: str, attempt: str, value: Any, onto: Onto, now: datetime) -> Pair:
@@ -281,7 +292,7 @@ async def finish(db: AsyncSession, kit: AuthKit, begun: Begun, user: User, prove
         raise AttemptInvalid
     known = await repository.find_device(db, user.id, digest(onto.device), now) if onto.device else None
     # A mailed link is no factor (ASVS V6.3.6): beside it a code is the only one.
-    acr = proved.acr if proved.alone or "pwd" in begun.amr.split() else "aal1"
+    acr = proved.acr if proved.alone or "pwd" in begun.amr.split() else AAL1
     how = How(f"{begun.amr} {proved.amr}", acr, proved.kind, proved.factor)
     pair = await _open(db, kit, account, before, how, onto if known else replace(onto, device=None), now)
     if not onto.remember or begun.owed != MFA_REQUIRED:
@@ -307,27 +318,33 @@ def _begun(attempt: LoginAttempt | None) -> Begun:
     return Begun(attempt.id, attempt.user_id, attempt.owed, attempt.amr, attempt.epoch)
 
 
-async def note_added(db: AsyncSession, user: User, before: Enrolled, now: datetime, *, acting: uuid.UUID | None) -> None:
-    """A factor was enrolled, before which the account had `before`; its row is held.
+async def note_added(
+    db: AsyncSession, user: User, method: str, before: Enrolled, client: Client, now: datetime, *, acting: uuid.UUID | None
+) -> None:
+    """A factor was added to an account that had `before`; its row is held. Recorded, and mailed.
 
     The first one ends the sessions that were opened without, save the one acting.
     """
     if not before.owing:
         await sessions.end_sessions_of(db, user.id, "factor_added", now, but=acting)
+    await audit.record(db, Fact.FACTOR_ADDED, client, now, actor=user.id, subject=user.id, session=acting, method=method)
+    await _tell(db, "factor-added", user, now, method=method)
 
 
-async def note_removed(db: AsyncSession, account: Account, now: datetime) -> None:
-    """A factor was taken from an account whose row is held. With the last that counts go those that don't.
+async def note_removed(db: AsyncSession, user: User, method: str, caller: Caller, now: datetime) -> None:
+    """A factor was taken from an account whose row is held. Recorded, and mailed. With the last that counts go all others.
 
     Raises:
         LastFactor: the account must not be without one.
     """
-    if (await find_enrolled(db, account.id)).owing:
-        return
-    for step in LOGIN_STEPS.within(db):
-        if await step.requires(db, account, now):
-            raise LastFactor
-    await remove_factors(db, account.id)
+    if not (await find_enrolled(db, user.id)).owing:
+        for step in LOGIN_STEPS.within(db):
+            if await step.requires(db, user.account(), now):
+                raise LastFactor
+        await remove_factors(db, user.id)
+    who, session = caller.user_id, caller.session_id
+    await audit.record(db, Fact.FACTOR_REMOVED, caller.client, now, actor=who, subject=user.id, session=session, method=method)
+    await _tell(db, "factor-removed", user, now, method=method)
 
 
 async def remove_factors(db: AsyncSession, user_id: uuid.UUID) -> None:
@@ -336,3 +353,18 @@ async def remove_factors(db: AsyncSession, user_id: uuid.UUID) -> None:
         await kind.remove(db, user_id)
     await repository.delete_remembered(db, user_id)
     await repository.delete_attempts(db, user_id)
+
+
+async def forget_remembered(db: AsyncSession, user_id: uuid.UUID) -> None:
+    """Every browser of an account whose row is held has to give the second factor again."""
+    await repository.delete_remembered(db, user_id)
+
+
+async def clear_tries(db: AsyncSession, kit: AuthKit, user_id: uuid.UUID) -> None:
+    """Forget the tries of second proofs: the factors that they were of are gone."""
+    await tickets.clear_guesses(db, _tries_of(kit, user_id))
+
+
+async def _tell(db: AsyncSession, template: str, user: User, now: datetime, **values: str) -> None:
+    at = f"{now:%Y-%m-%d %H:%M} UTC"
+    await mail.enqueue(db, template, user.email, now, locale=user.locale, username=user.username, at=at, **values)

@@ -8,6 +8,8 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from datetime import datetime
 
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -42,6 +44,34 @@ def equal(left: bytes, right: bytes) -> bool:
     return hmac.compare_digest(left, right)
 
 
+class Sealer:
+    """Seals small secrets that are needed again (AES-256-GCM, a random nonce each), each bound to its place.
+
+    What is sealed begins with the key's id, so that a key can be told from its successor.
+    """
+
+    ID, NONCE = 4, 12  # bytes
+
+    def __init__(self, key: bytes) -> None:
+        self._id = keyed_digest(key, "key-id")[: self.ID]
+        self._cipher = AESGCM(key)
+
+    def seal(self, secret: bytes, place: bytes) -> bytes:
+        """The secret, to be unsealed in this place alone."""
+        nonce = secrets.token_bytes(self.NONCE)
+        return self._id + nonce + self._cipher.encrypt(nonce, secret, self._id + place)
+
+    def unseal(self, sealed: bytes, place: bytes) -> bytes | None:
+        """The secret; None for what was sealed by another key, in another place, or tampered with."""
+        nonce = sealed[self.ID : self.ID + self.NONCE]
+        if not equal(sealed[: self.ID], self._id) or len(nonce) != self.NONCE:
+            return None
+        try:
+            return self._cipher.decrypt(nonce, sealed[self.ID + self.NONCE :], self._id + place)
+        except InvalidTag:
+            return None
+
+
 def random_secret() -> str:
     """256 random bits, URL-safe."""
     return secrets.token_urlsafe(32)
@@ -50,6 +80,16 @@ def random_secret() -> str:
 def random_256() -> bytes:
     """256 random bits."""
     return secrets.token_bytes(32)
+
+
+def random_160() -> bytes:
+    """160 random bits, what RFC 4226 (section 4, R6) advises for one-time codes."""
+    return secrets.token_bytes(20)
+
+
+def random_letters(alphabet: str, count: int) -> str:
+    """So many letters, each drawn by itself."""
+    return "".join(secrets.choice(alphabet) for _ in range(count))
 
 
 class ShortIds:

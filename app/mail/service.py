@@ -28,6 +28,13 @@ SUBJECTS = {
     "new-device": N_("A new sign-in to your account"),
     "magic-link": N_("Sign in to your account"),
     "login-stopped": N_("Too many failed sign-ins to your account"),
+    "factor-added": N_("A second factor was added to your account"),
+    "factor-removed": N_("A second factor was removed from your account"),
+    "factor-required": N_("Your account needs a second factor"),
+    "factors-reset": N_("Your second factors were reset"),
+    "recovery-codes": N_("New recovery codes were made for your account"),
+    "recovery-code-used": N_("A recovery code of your account was used"),
+    "second-factor-failed": N_("A sign-in to your account failed at its second step"),
     "leaving": N_("Your account will be erased"),
     "welcome-back": N_("Your account stays"),
     "verify-email": N_("Confirm your mail address"),
@@ -36,8 +43,6 @@ SUBJECTS = {
     "email-changed": N_("Your mail address was changed"),
     "email-change-undone": N_("The change of your mail address was undone"),
     "invitation": N_("You are invited"),
-    "passkey-added": N_("A passkey was added to your account"),
-    "passkey-removed": N_("A passkey was removed from your account"),
 }
 
 

@@ -68,7 +68,7 @@ async def sign_in_by_passkey(
     device = body.device or server.cookies.read(request.scope, DEVICE)
     pair: Pair | Owed
     if body.attempt is not None:
-        onto = Onto(client, device, remember=body.remember)
+        onto = Onto(client, device, remember=body.remember_device)
         pair = await steps.prove(database, auth, KIND, body.attempt, body.credential, onto, now)
     else:
         secrets = (body.request, asking_browser(request))

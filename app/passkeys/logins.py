@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit import service as audit
@@ -32,7 +33,7 @@ from app.passkeys.errors import PasskeyNotFound, PasskeyRefused
 from app.passkeys.fakes import fake_ids
 from app.passkeys.repository import KnownKey, Taken
 from app.passkeys.schemas import AssertedCredential
-from app.passkeys.service import KIND, session_of
+from app.passkeys.service import KIND, proof_by, session_of
 from app.users import service as users
 from app.users.names import name_key
 
@@ -130,18 +131,20 @@ class PasskeyProof:
     name: str = KIND
 
     async def check(self, db: AsyncSession, user_id: uuid.UUID, bound_to: uuid.UUID, value: Any, now: datetime) -> Proved | None:
-        """See `SecondProof.check`; the value is an `AssertedCredential`."""
-        credential: AssertedCredential = value
+        """See `SecondProof.check`; the value is an `AssertedCredential`, or what may be one."""
+        try:
+            credential = AssertedCredential.model_validate(value)
+        except ValidationError:
+            return None
         key = await repository.find_key(db, b64decode(credential.rawId) or b"")
         bindings = (binding(PROVE, bound_to),)
         taken = await challenges.take(db, credential.response.clientDataJSON, PROVE, bindings, now)
         assertion = await _verify(self.kit, credential, taken, key, verified=False)
-        if assertion is None or key.user_id != user_id or not _is_of(credential, key, known=True):
+        if assertion is None or key.id is None or key.user_id != user_id or not _is_of(credential, key, known=True):
             return None
         if not await _use(db, key, assertion, NOWHERE, now):  # where from is in the record of the failure, beside it
             return None
-        # By a mailed link and a key that knows nobody, one factor was shown; by a key that knows its user, two.
-        return Proved(KIND, KIND, key.id, AAL2_PHR, alone=assertion.user_verified)
+        return proof_by(key.id, verified=assertion.user_verified)
 
 
 async def _verify(

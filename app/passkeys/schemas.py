@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.auth.schemas import Attempt, Device, Transport
+from app.auth.schemas import Attempt, Device, LoginOut, ProofOut, Transport
 from app.core.crypto import b64decode
 from app.core.wire import Body, Identifier, Token, plain_text
 from app.passkeys.models import Passkey
@@ -85,11 +85,20 @@ class OptionsOut(BaseModel):
     public_key: dict[str, Any] = Field(description="PublicKeyCredentialCreationOptionsJSON or …RequestOptionsJSON")
 
 
+class AddOptionsIn(Body):
+    """Empty for who is signed in; else the attempt of a login that can't go on without a factor."""
+
+    attempt: Attempt | None = None
+
+
 class AddPasskeyIn(Body):
-    """What the browser made of the options, and what its owner calls it."""
+    """What the browser made of the options, and what its owner calls it. With `attempt`, the rest is as at the login."""
 
     credential: CreatedCredential
     name: PasskeyName = "Passkey"
+    attempt: Attempt | None = None
+    device: Device | None = None
+    transport: Transport = "body"
 
 
 class RenamePasskeyIn(Body):
@@ -125,6 +134,13 @@ class PasskeyOut(BaseModel):
         )
 
 
+class PasskeyAddedOut(BaseModel):
+    """The new passkey; and the session's access token, or what a login answers where an attempt was finished."""
+
+    passkey: PasskeyOut
+    tokens: LoginOut | ProofOut
+
+
 class LoginOptionsIn(Body):
     """Who wants to sign in by passkey: nothing for whoever the device knows, a name, or a login that was begun."""
 
@@ -154,5 +170,5 @@ class LoginByPasskeyIn(Body):
     attempt: Attempt | None = None
     request: Token | None = Field(None, description="`request` of the answer with the options")
     device: Device | None = Field(None, description="`device` of an earlier login: then this one is no news to the owner")
-    remember: bool = Field(False, description="With attempt: don't ask for the second factor here for 30 days")
+    remember_device: bool = Field(False, description="With attempt: do not ask this browser for the second factor for 30 days")
     transport: Transport = "body"

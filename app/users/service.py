@@ -352,6 +352,15 @@ async def erase(db: AsyncSession, user: User, now: datetime) -> None:
         await part.erase(db, person, now)
 
 
+async def hold(db: AsyncSession, caller: Caller, user_id: uuid.UUID, now: datetime) -> User:
+    """Another's account, held, by a caller whose own is held too and whose session is alive.
+
+    Raises:
+        UserNotFound: see there.
+    """
+    return (await _hold(db, caller, user_id, now))[0]
+
+
 async def _hold(db: AsyncSession, caller: Caller, user_id: uuid.UUID, now: datetime) -> tuple[User, set[uuid.UUID]]:
     wanted = {user_id} | ({caller.user_id} if caller.user_id else set())
     held = await repository.lock_users_and_admins(db, wanted)

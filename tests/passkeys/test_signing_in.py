@@ -12,7 +12,7 @@ from app.core.server import Server
 from tests.auth.scene import claims_of, events, execute, session_row, sid_of, two_clients
 from tests.mail.postman import rows_of
 from tests.passkeys.authenticator import BE, BS, UP, UV, Authenticator, Passkey, b64, bent, unb64
-from tests.passkeys.scene import asking, enrol, passkeys_of, send, sign_in, somebody
+from tests.passkeys.scene import asking, passkeys_of, send, sign_in, somebody
 from tests.passkeys.test_ceremony import ASSERTION, NOT_ATTESTED, OTHER_WAY
 from tests.support.api import bearer, new_user
 from tests.support.clock import TravellingClock
@@ -69,7 +69,9 @@ async def test_nothing_bent_signs_anybody_in_and_all_of_it_is_refused_alike(clie
     refusals = set()
     for name, (bend, passkey) in bends.items():
         asked = await asking(client)
-        answer = await send(client, authenticator.sign(asked["public_key"], bend, passkey=passkey or mine), request=asked["request"])
+        answer = await send(
+            client, authenticator.sign(asked["public_key"], bend, passkey=passkey or mine), request=asked["request"]
+        )
         assert answer.status_code in {401, 422}, name
         if answer.status_code == 401:
             refusals.add(answer.text)
@@ -248,7 +250,9 @@ async def test_a_removed_passkey_opens_nothing_and_what_it_opened_ends(client: A
     await somebody(client, authenticator, 2)
     first, second = authenticator.held
     asked = [await asking(client) for _ in range(3)]
-    sent = [authenticator.sign(each["public_key"], passkey=which) for each, which in zip(asked, (first, first, second), strict=True)]
+    sent = [
+        authenticator.sign(each["public_key"], passkey=which) for each, which in zip(asked, (first, first, second), strict=True)
+    ]
     tokens = [(await send(client, sent[place], request=asked[place]["request"])).json() for place in range(3)]
     mine = next(each for each in await passkeys_of(client, bearer(tokens[0])) if each["last_used_at"])
     assert (await client.delete(f"/auth/passkeys/{mine['id']}", headers=bearer(tokens[0]))).status_code == 204
@@ -277,5 +281,3 @@ async def test_a_page_of_another_origin_signs_nobody_in(client: AsyncClient) -> 
     answer = await client.post("/auth/login/passkey", json=body, headers={"Origin": "https://evil.example"})
     assert (answer.status_code, answer.json()["code"]) == (403, "csrf_refused")
     assert (await client.post("/auth/login/passkey", json=body)).json()["refresh_token"] is None
-
-
