@@ -145,7 +145,7 @@ async def _note_failure(db: AsyncSession, attempt: Attempt, client: Client, now:
     if await repository.take_telling(db, attempt.account_lane, now):
         await audit.record(db, Fact.LOGIN_STOPPED, client, now, subject=user_id)
         to, name = attempt.candidate.email or mail.NOBODY, attempt.candidate.username or ""
-        await mail.enqueue(db, "login-stopped", to, now, username=name)
+        await mail.enqueue(db, "login-stopped", to, now, locale=attempt.candidate.locale, username=name)
 
 
 async def _succeed(
