@@ -22,6 +22,7 @@ from app.auth.sessions import refresh_plainly
 from app.core.caller import CREDENTIALS, Caller, refuse
 from app.core.client import CLIENT
 from app.core.cookies import DEVICE, SESSION
+from app.core.csrf import is_form_of_another
 from app.core.errors import Unavailable, UnsupportedMediaType
 from app.core.fastlane import LANES, OUTER_LANES, Answer, Lane
 from app.core.limits import count_once
@@ -136,7 +137,8 @@ def _login_lane(server: Server) -> Callable[[Scope, Receive], Awaitable[Response
         pair = await service.log_in(server.database, kit, asked.identifier, asked.password, device, scope[CLIENT], now)
         body = LoginOut.model_validate(pair, from_attributes=True).model_dump_json()
         response = Response(body, media_type="application/json")
-        hand_over(response, server, pair, now)
+        if not is_form_of_another(server, scope):  # it would make this browser a known device of somebody else's account
+            hand_over(response, server, pair, now)
         return response
 
     return login

@@ -30,7 +30,7 @@ from app.auth.sessions import Held, Pair
 from app.core.caller import PUBLIC, Presented, SignedIn, bearer
 from app.core.client import ClientOf
 from app.core.cookies import DEVICE, REFRESH
-from app.core.csrf import check_cookie_call, check_origin_if_any
+from app.core.csrf import check_cookie_call, check_origin_if_any, is_form_of_another
 from app.core.deps import Db, DbRead, Now, ServerOf, Transactions
 from app.core.errors import CsrfRefused, Forbidden, Invalid, Overloaded, TokenInvalid, TooManyRequests, Unauthenticated
 from app.core.limits import Limited
@@ -95,6 +95,8 @@ async def login(
     pair = await service.log_in(database, kit, body.identifier, body.password, device, client, now)
     if by_cookie:
         await sessions.end_replaced(database, kit, held_by(request), client, now)
+    if is_form_of_another(server, request.scope):
+        return pair
     return hand_over(response, server, pair, now, by_cookie=by_cookie)
 
 
