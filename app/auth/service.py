@@ -197,6 +197,11 @@ async def _open(
     return pair
 
 
+async def is_known(db: AsyncSession, user_id: uuid.UUID, device: str | None, now: datetime) -> bool:
+    """Whether this is the secret of a device on which the account was signed in to before."""
+    return device is not None and await repository.find_device(db, user_id, digest(device), now) is not None
+
+
 async def let_in(
     db: AsyncSession,
     kit: AuthKit,
@@ -213,7 +218,7 @@ async def let_in(
     Raises:
         TokenInvalid: the account was disabled since it was looked at.
     """
-    known = await repository.find_device(db, user.id, digest(device), now) if device else None
+    known = await is_known(db, user.id, device, now)
     before = Before(user.last_login_at, user.leaving_at)
     account = await users.touch_unchanged(db, user.id, user.epoch, now)
     if account is None:
