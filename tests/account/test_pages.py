@@ -212,6 +212,16 @@ async def test_what_needs_a_fresh_proof_leads_to_it_and_back(client: AsyncClient
     assert (await client.get("/account/leave")).status_code == 200
 
 
+async def test_the_own_data_is_handed_out_to_no_link_of_another_site(client: AsyncClient, server: Server) -> None:
+    user = await api.new_user(client)
+    await Visitor(client).sign_in(user.username, user.password)
+    refused = await client.get("/account/export", headers={"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"})
+    assert (refused.status_code, refused.headers["content-type"]) == (403, "text/html; charset=utf-8")
+    assert "user.data.exported" not in {row["fact"] for row in await rows_of(server, "audit_events")}
+    for site in ("same-origin", "none"):  # the control: our own link, and a bookmark
+        assert (await client.get("/account/export", headers={"Sec-Fetch-Site": site})).status_code == 200
+
+
 async def test_links_are_looked_at_without_being_spent(
     client: AsyncClient, server: Server, smtp: SmtpServer, clock: TravellingClock, work: Callable[[], Awaitable[int]]
 ) -> None:
