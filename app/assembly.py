@@ -131,6 +131,7 @@ def _limits(settings: Settings, counters: "RedisCounters | None") -> RateLimits:
         "magic_link_verify": settings.RATE_LIMIT_MAGIC_LINK_VERIFY,
         "invitation": settings.RATE_LIMIT_INVITATION,
         "end_session": settings.RATE_LIMIT_END_SESSION,
+        "change_profile": settings.RATE_LIMIT_CHANGE_PROFILE,
         "export": settings.RATE_LIMIT_EXPORT,
     }
     return RateLimits(rules, by_address=settings.RATE_LIMIT_ENABLED, shared=counters)

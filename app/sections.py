@@ -169,4 +169,5 @@ class RateLimitSettings(BaseModel):
     RATE_LIMIT_MAGIC_LINK_VERIFY: RateLimit = Field("30/hour", description="sign-in links and codes tried by address")
     RATE_LIMIT_INVITATION: RateLimit = Field("30/hour", description="invitations tried by address")
     RATE_LIMIT_END_SESSION: RateLimit = Field("30/hour", description="links that end a session tried by address")
+    RATE_LIMIT_CHANGE_PROFILE: RateLimit = Field("60/hour", description="changes of a profile by address")
     RATE_LIMIT_EXPORT: RateLimit = Field("10/hour", description="exports of one's own data by address")

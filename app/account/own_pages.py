@@ -42,7 +42,7 @@ async def show_profile(face: Own) -> Response:
     return face.show("profile", face.form(values), locales=LOCALES)
 
 
-@pages.post("/")
+@pages.post("/", dependencies=[Limited("change_profile")])
 async def change_profile(face: Own, fields: FormFields, now: Now) -> Response:
     """The flow of PATCH /auth/me."""
     try:
