@@ -45,6 +45,19 @@ async def test_every_page_is_whole_in_each_language(client: AsyncClient) -> None
     assert same == set()
 
 
+async def test_an_error_speaks_the_persons_language_too(client: AsyncClient) -> None:
+    user = await api.new_user(client)
+    visitor = Visitor(client)
+    await visitor.sign_in(user.username, user.password)
+    assert (await visitor.post("/account/", username=user.username, locale="fr")).status_code == 303
+    client.headers["accept-language"] = "de"
+    dead = await client.get("/account/verify?token=abc")
+    unknown = await visitor.post("/account/sessions", which="nothing")
+    for answer, status in ((dead, 400), (unknown, 404)):
+        assert answer.status_code == status
+        check_page(answer, lang="fr")
+
+
 async def test_pages_of_ones_own_lead_to_the_sign_in_and_back(client: AsyncClient) -> None:
     user = await api.new_user(client)
     for name in OWN:
