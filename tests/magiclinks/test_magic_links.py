@@ -120,7 +120,7 @@ async def test_a_browser_that_asked_is_known_by_its_cookie(client: AsyncClient, 
     answer = await ask(client, account["email"])
     (cookie,) = answer.headers.get_list("set-cookie")
     assert cookie.startswith(f"authkeep-magic={answer.json()['request']};")
-    assert {"HttpOnly", "SameSite=lax", "Path=/", "Max-Age=600"} <= set(cookie.split("; "))
+    assert {"HttpOnly", "SameSite=lax", "Path=/", "Max-Age=4200"} <= set(cookie.split("; "))
     again = await ask(client, account["email"])
     assert again.json()["request"] == answer.json()["request"]  # the same browser: an older mail is no stranger's
     token = token_in(await letter(postman, account["email"]))
