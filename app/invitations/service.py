@@ -178,6 +178,7 @@ async def accept(
             )
         except EmailTaken:
             raise TicketInvalid from None
+        await repository.note_account(db, invitation.id, user.id)
         which, role = str(invitation.id), invitation.role
         await audit.record(db, Fact.INVITATION_ACCEPTED, client, now, actor=user.id, subject=user.id, invitation=which, role=role)
         for hear in REGISTERED.within(db):
