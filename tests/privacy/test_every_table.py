@@ -43,7 +43,7 @@ NOT_SHOWN = {  # columns that the export leaves out, and why
         "scheme": "of that hash",
     },
     "email_changes": {"user_id": "the account itself", "epoch": "for the server's own use", "old_email_key": "derived"},
-    "invitations": {"email_key": "derived from the address", "invited_by": "said by where it stands"},
+    "invitations": {"email_key": "derived from the address", "invited_by": "said by where it stands", "accepted_by": "as that"},
 }
 
 
