@@ -27,6 +27,7 @@ from app.magiclinks import feature as magiclinks
 from app.mail import feature as mail
 from app.mail.dev import DevMailbox
 from app.mfa import feature as mfa
+from app.passkeys import feature as passkeys
 from app.passwords import feature as passwords
 from app.privacy import feature as privacy
 from app.tickets import feature as tickets
@@ -46,6 +47,7 @@ FEATURES: tuple[Callable[[Server], None], ...] = (
     auth.install,
     mfa.install,
     passwords.install,
+    passkeys.install,
     magiclinks.install,
     verification.install,
     health.install,
@@ -132,7 +134,9 @@ def _limits(settings: Settings, counters: "RedisCounters | None") -> RateLimits:
         "magic_link_account": settings.RATE_LIMIT_MAGIC_LINK_ACCOUNT,
         "magic_link_verify": settings.RATE_LIMIT_MAGIC_LINK_VERIFY,
         "invitation": settings.RATE_LIMIT_INVITATION,
+        "passkey_options": settings.RATE_LIMIT_PASSKEY_OPTIONS,
         "end_session": settings.RATE_LIMIT_END_SESSION,
+        "change_profile": settings.RATE_LIMIT_CHANGE_PROFILE,
         "export": settings.RATE_LIMIT_EXPORT,
         "second_step": settings.RATE_LIMIT_SECOND_STEP,
         "mfa_enrol": settings.RATE_LIMIT_MFA_ENROL,

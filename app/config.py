@@ -21,6 +21,7 @@ from app.sections import (
     BrandSettings,
     DatabaseSettings,
     MailSettings,
+    PasskeySettings,
     PasswordSettings,
     RateLimitSettings,
     RedisSettings,
@@ -40,6 +41,7 @@ FILE_TWINS = (
     "SMTP_PASSWORD",
 )
 SAMPLE_WORDS = re.compile(r"change.?(me|this|it)|your.?secret|place.?holder|example|insecure|replace.?(me|this)", re.IGNORECASE)
+ANDROID_APP = re.compile(r"android:apk-key-hash:[A-Za-z0-9_-]{43}")
 
 MAILED_PAGES = {
     "PASSWORD_RESET_URL": "reset-password",
@@ -64,6 +66,7 @@ class Settings(
     MailSettings,
     TokenSettings,
     AccountSettings,
+    PasskeySettings,
     BrandSettings,
     PasswordSettings,
     RateLimitSettings,
@@ -72,7 +75,7 @@ class Settings(
 
     model_config = ConfigDict(hide_input_in_errors=True, frozen=True)
 
-    @field_validator("CORS_ORIGINS", "NEXT_ORIGINS", "TRUSTED_PROXIES", mode="before")
+    @field_validator("CORS_ORIGINS", "NEXT_ORIGINS", "PASSKEY_ORIGINS", "TRUSTED_PROXIES", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -84,6 +87,14 @@ class Settings(
             parts = _split_url(origin)
             if origin != f"{parts.scheme}://{parts.netloc}" or parts.scheme not in {"http", "https"} or "*" in origin:
                 raise ValueError("each must be a whole origin such as https://app.example.com, without path or `*`")
+        return value
+
+    @field_validator("PASSKEY_ORIGINS")
+    @classmethod
+    def _passkey_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if not ANDROID_APP.fullmatch(origin) and cls._web_url(*cls._origins((origin,))) != origin:
+                raise ValueError("each must be a whole origin such as https://app.example.com")
         return value
 
     @field_validator("SECRET_KEY", "PASSWORD_RESET_TOKEN_SECRET")
@@ -148,6 +159,9 @@ class Settings(
             raise ValueError("PASSWORD_RESET_TOKEN_SECRET: equals SECRET_KEY; they must differ")
         if self.ENVIRONMENT == "production" and self.BCRYPT_ROUNDS < 10:
             raise ValueError("BCRYPT_ROUNDS: below 10 in production")
+        hosts = {_split_url(url).hostname for url in self.PASSKEY_ORIGINS or (self.public_url,) if not ANDROID_APP.fullmatch(url)}
+        if not all(_belongs(host or "", self.rp_id) for host in hosts):
+            raise ValueError("RP_ID: must be the host of every passkey origin, or a domain above it such as example.com")
         if self.REDIS_URL and self.REDIS_HOST:
             raise ValueError("REDIS_URL: set this or REDIS_HOST, not both")
         if self.SMTP_USER and self.SMTP_TLS == "none" and self.SMTP_HOST not in LOOPBACK_NAMES:
@@ -168,6 +182,11 @@ class Settings(
     def public_url(self) -> str:
         """Base of every link, without a slash at the end."""
         return self.PUBLIC_URL or f"http://localhost:{self.PORT}"
+
+    @property
+    def rp_id(self) -> str:
+        """The domain that passkeys belong to (WebAuthn Level 3 section 5.1.2)."""
+        return self.RP_ID or _split_url(self.public_url).hostname or ""
 
     @property
     def is_https(self) -> bool:
@@ -218,6 +237,11 @@ def _split_url(url: str) -> SplitResult:
     if port == 0:
         raise ValueError("has a port that can't be")
     return parts
+
+
+def _belongs(host: str, domain: str) -> bool:
+    """Whether a page of the host may use passkeys of the domain; one without a dot is whole (`localhost`)."""
+    return host == domain or ("." in domain and host.endswith(f".{domain}"))
 
 
 def database_url(raw: str) -> URL:

@@ -7,6 +7,7 @@ from app.invitations.models import Invitation
 from app.jobs.models import DailyRound, Job
 from app.mail.models import DevMail
 from app.mfa.models import MfaRequirement, RecoveryCode, TotpFactor
+from app.passkeys.models import Passkey, PasskeyChallenge
 from app.tickets.models import CodeGuess, Ticket
 from app.users.models import HashScheme, User
 from app.verification.models import EmailChange, PendingRegistration
@@ -25,6 +26,8 @@ __all__ = [
     "LoginAttempt",
     "LoginFailure",
     "MfaRequirement",
+    "Passkey",
+    "PasskeyChallenge",
     "PendingRegistration",
     "RecoveryCode",
     "RememberedDevice",

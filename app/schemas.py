@@ -30,6 +30,17 @@ from app.mfa.schemas import (
     TotpSetupOut,
     UserMfaIn,
 )
+from app.passkeys.schemas import (
+    AddOptionsIn,
+    AddPasskeyIn,
+    LoginByPasskeyIn,
+    LoginOptionsIn,
+    LoginOptionsOut,
+    OptionsOut,
+    PasskeyAddedOut,
+    PasskeyOut,
+    RenamePasskeyIn,
+)
 from app.passwords.schemas import AcceptedOut, ChangePasswordIn, ForgotPasswordIn, ResetPasswordIn
 from app.privacy.schemas import ExportOut, LeavingOut
 from app.users.schemas import ProfileIn, RoleIn, StatusIn, UserDetailOut, UserOut, UserPageOut
@@ -46,6 +57,8 @@ from app.verification.schemas import (
 __all__ = [
     "AcceptInvitationIn",
     "AcceptedOut",
+    "AddOptionsIn",
+    "AddPasskeyIn",
     "AttemptIn",
     "ChangeEmailIn",
     "ChangeEmailOut",
@@ -64,14 +77,20 @@ __all__ = [
     "InvitationPageOut",
     "LeavingOut",
     "LiveOut",
+    "LoginByPasskeyIn",
     "LoginIn",
+    "LoginOptionsIn",
+    "LoginOptionsOut",
     "LoginOut",
     "LogoutIn",
     "MagicLinkIn",
     "MagicLinkOut",
     "MagicSignInIn",
     "MfaOut",
+    "OptionsOut",
     "OwedOut",
+    "PasskeyAddedOut",
+    "PasskeyOut",
     "Problem",
     "ProfileIn",
     "ProofOut",
@@ -82,6 +101,7 @@ __all__ = [
     "RefreshIn",
     "RegisterIn",
     "RegistrationOut",
+    "RenamePasskeyIn",
     "ResendIn",
     "ResentOut",
     "ResetPasswordIn",

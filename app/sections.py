@@ -117,6 +117,19 @@ class AccountSettings(BaseModel):
     )
 
 
+class PasskeySettings(BaseModel):
+    """Who we are to passkeys. Another RP_ID later makes every passkey useless."""
+
+    RP_ID: str = Field(
+        "", pattern=r"^[a-z0-9:.-]{0,253}$", description="domain that passkeys belong to; default the host of PUBLIC_URL"
+    )
+    PASSKEY_ORIGINS: tuple[str, ...] = Field(
+        (),
+        description="origins whose pages, and apps (android:apk-key-hash:…), may use passkeys, separated by commas;"
+        " default the origin of PUBLIC_URL",
+    )
+
+
 class BrandSettings(BaseModel):
     """What pages and mails look like."""
 
@@ -172,7 +185,9 @@ class RateLimitSettings(BaseModel):
     )
     RATE_LIMIT_MAGIC_LINK_VERIFY: RateLimit = Field("30/hour", description="sign-in links and codes tried by address")
     RATE_LIMIT_INVITATION: RateLimit = Field("30/hour", description="invitations tried by address")
+    RATE_LIMIT_PASSKEY_OPTIONS: RateLimit = Field("60/minute", description="challenges for passkeys asked for by address")
     RATE_LIMIT_END_SESSION: RateLimit = Field("30/hour", description="links that end a session tried by address")
+    RATE_LIMIT_CHANGE_PROFILE: RateLimit = Field("60/hour", description="changes of a profile by address")
     RATE_LIMIT_EXPORT: RateLimit = Field("10/hour", description="exports of one's own data by address")
     RATE_LIMIT_SECOND_STEP: RateLimit = Field("20/minute", description="second steps of logins by address")
     RATE_LIMIT_MFA_ENROL: RateLimit = Field("30/hour", description="second factors set up or confirmed by address")

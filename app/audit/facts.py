@@ -34,10 +34,12 @@ class Fact(StrEnum):
     PASSWORD_CHANGED = "user.password.changed"  # noqa: S105 -- an event's name
     PASSWORD_CHANGE_FAILED = "user.password.change_failed"  # noqa: S105 -- an event's name
     PASSWORD_SET = "user.password.set_by_operator"  # noqa: S105 -- an event's name
+    PASSWORD_VOIDED = "user.password.voided"  # noqa: S105 -- an event's name
     EMAIL_VERIFIED = "user.email.verified"
     EMAIL_CHANGE_REQUESTED = "user.email.change_requested"
     EMAIL_CHANGED = "user.email.changed"
     EMAIL_CHANGE_UNDONE = "user.email.change_undone"
+    PASSKEY_CLONED = "user.passkey.counter_went_back"
     ROLE_CHANGED = "user.role.changed"
     STATUS_CHANGED = "user.status.changed"
     USER_DELETED = "user.deleted"

@@ -70,7 +70,7 @@ class PasswordOf:
         user = await users.find_user(db, person.id)
         failures = await repository.list_failures(db, self._lanes(person))
         return {
-            "scheme": label_of(user.password_hash) if user else None,
+            "scheme": label_of(user.password_hash) if user and user.password_hash else None,
             "failed_tries": records(failures, "failures", "next_at", "forget_at"),
         }
 

@@ -16,6 +16,7 @@ CSS, SVG, SCRIPT = "text/css; charset=utf-8", "image/svg+xml", "text/javascript;
 FILES = {
     "authkeep.css": ("authkeep.css", CSS),
     "authkeep.svg": ("authkeep.svg", SVG),
+    "passkeys.js": ("js/passkeys.js", SCRIPT),
     "password.js": ("js/password.js", SCRIPT),
     "time.js": ("js/time.js", SCRIPT),
 }

@@ -31,7 +31,7 @@ class User(Base):
     username_key: Mapped[str] = mapped_column(ByteOrdered(32), unique=True)
     email: Mapped[str] = mapped_column(String(320))
     email_key: Mapped[str] = mapped_column(ByteOrdered(320), unique=True)
-    password_hash: Mapped[str] = mapped_column(String(255))
+    password_hash: Mapped[str | None] = mapped_column(String(255))  # None: signs in by passkey alone
     role: Mapped[str] = mapped_column(String(32), default=Role.USER)
     epoch: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -95,6 +95,7 @@ class Candidate:
     closed_at: datetime | None  # since when it may not be used: disabled, or left for good
     leaving_at: datetime | None
     last_login_at: datetime | None
+    locale: str | None
     scheme_list: str | None
 
     @property

@@ -1,0 +1,17 @@
+"""Credential ids for accounts that have none (WebAuthn Level 3 section 14.6.2): always the same, and like real ones."""
+
+from app.core.crypto import keyed_digest
+
+LENGTHS = (16, 20, 32, 32, 32, 48, 64)  # of the ids that usual authenticators make
+SECOND_BELOW = 64  # of 256: how often there are two
+
+
+def fake_ids(key: bytes, whose: str) -> list[bytes]:
+    """One or two ids that nobody can tell from an account's own; `whose` is the account's id, or what was typed."""
+    choice = keyed_digest(key, "shape", whose)
+    lengths = [LENGTHS[byte % len(LENGTHS)] for byte in choice[1:3]]
+    return [_fake(key, whose, place, length) for place, length in enumerate(lengths[: 2 if choice[0] < SECOND_BELOW else 1])]
+
+
+def _fake(key: bytes, whose: str, place: int, length: int) -> bytes:
+    return b"".join(keyed_digest(key, "id", whose, bytes([place, half])) for half in range(2))[:length]
