@@ -12,7 +12,7 @@ from app.core.server import Server
 from tests.auth.scene import claims_of, events, execute, session_row, sid_of, two_clients
 from tests.mail.postman import rows_of
 from tests.passkeys.authenticator import BE, BS, UP, UV, Authenticator, Passkey, b64, bent, unb64
-from tests.passkeys.scene import asking, passkeys_of, send, sign_in, somebody
+from tests.passkeys.scene import asking, creation, passkeys_of, send, sign_in, somebody
 from tests.passkeys.test_ceremony import ASSERTION, NOT_ATTESTED, OTHER_WAY
 from tests.support.api import bearer, new_user
 from tests.support.clock import TravellingClock
@@ -157,7 +157,7 @@ async def test_a_challenge_is_good_for_its_browser_its_purpose_and_five_minutes(
     assert other["request"] == asked["request"]  # one browser
     assert (await send(client, credential, request=asked["request"])).status_code == 200
 
-    of_adding = (await client.post("/auth/passkeys/options", headers=user.headers)).json()["public_key"]
+    of_adding = await creation(client, user.headers)
     credential = authenticator.sign(of_adding | {"allowCredentials": []})
     assert (await send(client, credential, request=asked["request"])).status_code == 401
 
