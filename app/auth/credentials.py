@@ -73,6 +73,14 @@ class SessionCredentials:
         async with self._database.read() as db:
             return bool((await steps.find_enrolled(db, caller.me.id)).owing)
 
+    async def falls_short(self, caller: Caller, now: datetime) -> bool:
+        """See `Credentials.falls_short`."""
+        async with self._database.read() as db:
+            if not await steps.is_required(db, caller.me, now):
+                return False
+        async with self._database.write() as db:  # to ask what is owed may begin a grace
+            return await steps.falls_short(db, caller.me, caller.acr, now)
+
     async def close(self) -> None:
         """Write what is noted."""
         self._hurry.set()

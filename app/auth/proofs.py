@@ -12,8 +12,9 @@ from app.audit.facts import Fact
 from app.auth import repository, steps
 from app.auth.deps import AuthKit
 from app.auth.errors import PasswordWrong, ProofWrong
+from app.auth.models import Session
 from app.auth.service import charge, proof_lane_of
-from app.auth.sessions import BY_MAIL, Pair, facts_of, pair_of
+from app.auth.sessions import BY_MAIL, Pair, facts_of, open_session, pair_of
 from app.auth.sockets import Proved
 from app.auth.utils import Verdict
 from app.core.assurance import AAL2, Proof, factor_key, reaches
@@ -140,28 +141,42 @@ async def raise_proof(db: AsyncSession, kit: AuthKit, account: Account, caller: 
     Raises:
         TokenInvalid: as `renew_proof`.
     """
-    proof = await last_proof(db, caller)
+    session = await _session_of(db, caller)
+    proof = Proof(session.authenticated_at, session.amr, session.acr, session.proved_with)
     if BY_MAIL not in proof.amr.split() and not reaches(proof.acr, proved.acr):
         proof = Proof(proof.at, f"{proof.amr} {proved.amr}", proved.acr, factor_of(proved))
     return await renew_proof(db, kit, account, caller, proof, now)
 
 
-async def last_proof(db: AsyncSession, caller: Caller) -> Proof:
-    """What the caller's session rests on at this moment.
+async def reopen(db: AsyncSession, kit: AuthKit, account: Account, caller: Caller, now: datetime) -> Pair:
+    """A session in place of the caller's, who gave the password just now; the account's row is held.
 
-    Raises:
-        TokenInvalid: there is no such session.
+    It rests on two factors only if the one before did, and then since when that did: the other one was not given anew. One that
+    rests on the password alone, where a second factor is a must, ends when the one before would have.
     """
+    before = await _session_of(db, caller)
+    proof, until = Proof(before.authenticated_at, before.amr, before.acr, before.proved_with), None
+    if not reaches(before.acr, AAL2):
+        proof = Proof(now, "pwd")
+        until = before.expires_at if await steps.is_required(db, account, now) else None
+    return await open_session(
+        db,
+        kit,
+        account,
+        caller.client,
+        now,
+        amr=proof.amr,
+        acr=proof.acr,
+        factor=proof.factor,
+        at=proof.at,
+        device=None,
+        browser=caller.cookie is not None,
+        until=until,
+    )
+
+
+async def _session_of(db: AsyncSession, caller: Caller) -> Session:
     session = await repository.find_session(db, caller.session_id) if caller.session_id else None
     if session is None:
         raise TokenInvalid
-    return Proof(session.authenticated_at, session.amr, session.acr, session.proved_with)
-
-
-async def proof_after_password(db: AsyncSession, caller: Caller, now: datetime) -> Proof:
-    """What a session rests on that follows the caller's, who gave the password just now.
-
-    On two factors only if the one before did, and then since when that did: the other one was not given anew.
-    """
-    before = await last_proof(db, caller)
-    return before if reaches(before.acr, AAL2) else Proof(now, "pwd")
+    return session

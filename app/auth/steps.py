@@ -117,6 +117,17 @@ async def enter(
     return await _open(db, kit, account, before, how, onto, now, until)
 
 
+async def is_required(db: AsyncSession, account: Account, now: datetime) -> bool:
+    """Whether the account must have a second factor, at once or when its grace is over."""
+    return any([await step.requires(db, account, now) for step in LOGIN_STEPS.within(db)])
+
+
+async def falls_short(db: AsyncSession, account: Account, acr: str, now: datetime) -> bool:
+    """Whether a login of this level, by password and from no remembered browser, would owe a step now."""
+    entry = Entry(account, "pwd", acr, await find_enrolled(db, account.id), None)
+    return any([isinstance(await step.owes(db, entry, now), Debt) for step in LOGIN_STEPS.within(db)])
+
+
 async def _begin(db: AsyncSession, account: Account, epoch: int, debt: Debt, how: How, client: Client, now: datetime) -> Owed:
     attempt_id, secret = random_id(), random_256()
     attempt = LoginAttempt(

@@ -1,7 +1,7 @@
 """Who is calling, with what proofs; and how a route says who may call it.
 
-Every route states one of `SignedIn`, `Assurance(…)`, `Fresh`, `Backed`, `Admin` or `PUBLIC`, every page one of `PageCaller`,
-`FreshPage`, `BackedPage`, `MaybeCaller` or `PUBLIC`; a test finds the one that does not. Routes take a bearer token or, from
+Every route states one of `SignedIn`, `Assurance(…)`, `Fresh`, `Backed`, `Admin`, `FreshAdmin` or `PUBLIC`, every page one of
+`PageCaller`, `FreshPage`, `BackedPage`, `MaybeCaller` or `PUBLIC`; a test finds the one that does not. Routes take a bearer token or, from
 pages that may call, the session's cookie; pages take the cookie alone.
 """
 
@@ -97,6 +97,10 @@ class Credentials(Protocol):
 
     async def has_second_factor(self, caller: Caller) -> bool:
         """Whether the caller's account has a factor that a login by password owes, asked of the database now."""
+        ...
+
+    async def falls_short(self, caller: Caller, now: datetime) -> bool:
+        """Whether the caller's account must have a second factor, and a login as weak as this session would owe one now."""
         ...
 
 
@@ -238,10 +242,21 @@ async def maybe_caller(request: Request, server: ServerOf, now: Now) -> Caller |
 
 
 async def admin(server: ServerOf, now: Now, caller: Annotated[Caller, Depends(signed_in)]) -> Caller:
-    """A caller whose row says admin at this moment; the refusal of others is recorded (ASVS V16.3.2)."""
+    """A caller whose row says admin at this moment; the refusal of others is recorded (ASVS V16.3.2).
+
+    Where admins must have a second factor (MFA), it must have had part in the session: one may be older than that rule, or
+    opened on a device that was remembered.
+    """
     if caller.me.role is not Role.ADMIN:
         await refuse(server, caller, now, "This needs the role admin.")
+    if not reaches(caller.acr, AAL2) and await CREDENTIALS.one(server.parts).falls_short(caller, now):
+        raise ProofTooWeak(AAL2, None)
     return caller
+
+
+async def fresh_admin(server: ServerOf, now: Now, caller: Annotated[Caller, Depends(admin)]) -> Caller:
+    """A caller who is both `admin` and `fresh`."""
+    return await fresh(server, now, caller)
 
 
 async def refuse(server: Server, caller: Caller, now: datetime, detail: str) -> NoReturn:
@@ -265,9 +280,22 @@ Presented = Annotated[Caller, Depends(presented)]
 Fresh = Annotated[Caller, Depends(fresh)]
 Backed = Annotated[Caller, Depends(backed)]
 Admin = Annotated[Caller, Depends(admin)]
+FreshAdmin = Annotated[Caller, Depends(fresh_admin)]
 PageCaller = Annotated[Caller, Depends(page_caller)]
 FreshPage = Annotated[Caller, Depends(fresh_page)]
 BackedPage = Annotated[Caller, Depends(backed_page)]
 MaybeCaller = Annotated[Caller | None, Depends(maybe_caller)]
 PUBLIC = Depends(public)
-ACCESS_RULES = (signed_in, presented, fresh, backed, admin, page_caller, fresh_page, backed_page, maybe_caller, public)
+ACCESS_RULES = (
+    signed_in,
+    presented,
+    fresh,
+    backed,
+    admin,
+    fresh_admin,
+    page_caller,
+    fresh_page,
+    backed_page,
+    maybe_caller,
+    public,
+)

@@ -158,25 +158,11 @@ async def change_password(
         if not verdict.right:
             await _record(db, Fact.PASSWORD_CHANGE_FAILED, caller, now)
             raise PasswordWrong
-        proof = await proofs.proof_after_password(db, caller, now)
         sessions.note_token(db, caller)
         await _replace(db, kit, user, password_hash, now, reason="password_changed")
         await auth.lift_stop(db, kit, user)
         await _record(db, Fact.PASSWORD_CHANGED, caller, now)
-        browser = caller.cookie is not None
-        return await sessions.open_session(
-            db,
-            kit,
-            user.account(),
-            caller.client,
-            now,
-            amr=proof.amr,
-            acr=proof.acr,
-            factor=proof.factor,
-            at=proof.at,
-            device=None,
-            browser=browser,
-        )
+        return await proofs.reopen(db, kit, user.account(), caller, now)
 
 
 async def set_password(

@@ -17,6 +17,7 @@ from app.core.caller import (
     backed,
     backed_page,
     fresh,
+    fresh_admin,
     fresh_page,
     maybe_caller,
     page_caller,
@@ -37,7 +38,14 @@ def rules_of(context: RouteContext) -> set[object]:
     def walk(dependant: Dependant) -> Iterator[object]:
         if dependant.call in ACCESS_RULES:
             yield dependant.call
-        if dependant.call not in {admin, fresh, backed, fresh_page, backed_page}:  # which stand on signed_in and page_caller
+        if dependant.call not in {
+            admin,
+            fresh,
+            backed,
+            fresh_admin,
+            fresh_page,
+            backed_page,
+        }:  # which stand on signed_in and page_caller
             for below in dependant.dependencies:
                 yield from walk(below)
 
@@ -97,7 +105,7 @@ async def test_what_a_route_says_is_what_it_does(app: FastAPI, client: AsyncClie
             if rules in ({page_caller}, {fresh_page}, {backed_page}):
                 sent = await client.request(method, str(context.path), headers=boss.headers)  # a page takes no bearer token
                 assert (sent.status_code, sent.headers["location"].partition("?")[0]) == (303, "/account/sign-in"), context.path
-            if rules not in ({signed_in}, {presented}, {fresh}, {backed}, {admin}) or context.path in {
+            if rules not in ({signed_in}, {presented}, {fresh}, {backed}, {admin}, {fresh_admin}) or context.path in {
                 "/auth/logout-all",
                 "/auth/change-password",
                 "/auth/reauthenticate",  # wants the very password
@@ -114,7 +122,7 @@ async def test_what_a_route_says_is_what_it_does(app: FastAPI, client: AsyncClie
                 return (await client.request(method, url, content=sent, headers=headers | typed)).status_code
 
             assert await status({}) == 401, (method, url)
-            if rules == {admin}:
+            if rules in ({admin}, {fresh_admin}):
                 assert await status(user.headers) == 403, (method, url)
             if method != "DELETE":
                 assert await status(boss.headers) in {200, 201, 202, 204}, (method, url)
