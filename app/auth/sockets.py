@@ -68,7 +68,7 @@ class Factor:
 
     name: str
     owes: bool
-    ids: Select[tuple[uuid.UUID]]
+    ids: Select[uuid.UUID]
     remove: Callable[[AsyncSession, uuid.UUID], Awaitable[None]]
 
 

@@ -10,6 +10,8 @@ from app.auth.deps import AuthKit
 from app.core.caller import operator
 from app.core.permissions import Role
 from app.core.server import Server
+from app.mfa import service as mfa
+from app.mfa.deps import MfaKit
 from app.passwords import service as passwords
 from app.users import service as users
 from app.users.models import User
@@ -112,3 +114,13 @@ async def set_password(server: Server, name: str, password: str) -> User:
     now = server.clock()
     await passwords.set_password(server.database, server.kit(AuthKit), operator(now), user.id, password, now)
     return user
+
+
+async def reset_factors(server: Server, name: str) -> User:
+    """Take every second factor away."""
+    now = server.clock()
+    async with server.database.write() as db:
+        user = await users.get_by_name(db, name)
+        kit, auth = server.kit(MfaKit), server.kit(AuthKit)
+        await mfa.set_for(db, auth, kit, operator(now), user.id, now, required=None, reset=True)
+        return user

@@ -100,6 +100,15 @@ def set_password(name: Name) -> None:
     typer.echo(f"Set a new password for {user.username}.")
 
 
+@cli.command("mfa-reset")
+def mfa_reset(name: Name) -> None:
+    """Take a person's second factors and recovery codes away; the person is signed out and told by mail."""
+    from app.cli import accounts
+
+    user = with_server(lambda server: accounts.reset_factors(server, name))
+    typer.echo(f"Reset the second factors of {user.username}.")
+
+
 def _show(user: "User") -> None:
     state = "active" if user.active else "disabled"
     typer.echo(f"{user.id}  {user.username:<32}  {user.role:<8}  {state:<8}  {user.email}")

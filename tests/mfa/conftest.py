@@ -1,0 +1,13 @@
+"""The clock of these tests: it ticks by itself, and begins well within a step of 30 seconds."""
+
+import pytest
+
+from tests.auth.holding import TickingClock
+from tests.support.clock import TravellingClock
+
+
+@pytest.fixture
+def clock() -> TravellingClock:
+    clock = TickingClock()
+    clock.advance(seconds=35 - clock().timestamp() % 30)
+    return clock
