@@ -136,6 +136,7 @@ def _limits(settings: Settings, counters: "RedisCounters | None") -> RateLimits:
         "invitation": settings.RATE_LIMIT_INVITATION,
         "passkey_options": settings.RATE_LIMIT_PASSKEY_OPTIONS,
         "end_session": settings.RATE_LIMIT_END_SESSION,
+        "change_profile": settings.RATE_LIMIT_CHANGE_PROFILE,
         "export": settings.RATE_LIMIT_EXPORT,
         "second_step": settings.RATE_LIMIT_SECOND_STEP,
         "mfa_enrol": settings.RATE_LIMIT_MFA_ENROL,

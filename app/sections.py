@@ -187,6 +187,7 @@ class RateLimitSettings(BaseModel):
     RATE_LIMIT_INVITATION: RateLimit = Field("30/hour", description="invitations tried by address")
     RATE_LIMIT_PASSKEY_OPTIONS: RateLimit = Field("60/minute", description="challenges for passkeys asked for by address")
     RATE_LIMIT_END_SESSION: RateLimit = Field("30/hour", description="links that end a session tried by address")
+    RATE_LIMIT_CHANGE_PROFILE: RateLimit = Field("60/hour", description="changes of a profile by address")
     RATE_LIMIT_EXPORT: RateLimit = Field("10/hour", description="exports of one's own data by address")
     RATE_LIMIT_SECOND_STEP: RateLimit = Field("20/minute", description="second steps of logins by address")
     RATE_LIMIT_MFA_ENROL: RateLimit = Field("30/hour", description="second factors set up or confirmed by address")

@@ -102,6 +102,26 @@ def private_redis() -> Iterator[RedisServer]:
 
 # The stack, the app on it, a client of the app.
 
+BREAKERS = {"private_postgres", "private_redis"}
+WAITS = {
+    "app.auth.hashing.NICENESS": 0,  # it would give way to the other tests
+    "app.core.edge.DEADLINE_SECONDS": 60.0,
+    "app.database.POOL_WAIT_SECONDS": 30.0,
+    "app.infra.postgres_batches.ANSWER_SECONDS": 30.0,
+    "app.infra.redis.ANSWER_SECONDS": 10.0,
+}
+
+
+@pytest.fixture(autouse=True)
+def patient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An app in the test's process waits for a busy machine: only tests that break a server need the waits of production.
+
+    The bounds themselves are shown on servers that are processes, in tests/faults.
+    """
+    if not BREAKERS & set(request.fixturenames) and request.node.get_closest_marker("waits") is None:
+        for name, seconds in WAITS.items():
+            monkeypatch.setattr(name, seconds)
+
 
 @pytest.fixture
 def data_folder() -> Iterator[Path]:

@@ -10,6 +10,7 @@ from app.auth import proofs, registration, sessions
 from app.auth import service as auth
 from app.auth.cookies import drop_cookies, hand_over, held_by
 from app.auth.deps import Auth, AuthKit
+from app.auth.errors import RegistrationClosed
 from app.auth.schemas import LoginIn, ReauthenticateIn, RegisterIn
 from app.auth.sessions import Pair
 from app.auth.steps import Owed
@@ -70,6 +71,8 @@ async def show_sign_up(face: Open) -> Response:
     """The form; who is signed in already has an account."""
     if face.caller is not None:
         return face.go_on(face.request.query_params)
+    if face.server.settings.REGISTRATION == "closed":
+        raise RegistrationClosed
     if not face.offers["sign_up"]:
         return face.show("closed", status=403)
     return face.show("sign-up", face.form())

@@ -28,6 +28,7 @@ from app.tickets.service import TicketInvalid
 HOME, SIGN_IN = "/account/", "/account/sign-in"
 SECRET = frozenset({"password", "new_password", "current_password", "code", "token", "form_token"})  # never shown again
 MAX_TOKEN, MAX_SHOWN = 4096, 320
+LOOKING = "authkeep.looking"  # key in the ASGI scope: who looks at the page, should it end in an error
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -179,6 +180,8 @@ def token_in(fields: Mapping[str, str]) -> str:
 def error_page(request: Request, error: AppError) -> Response:
     """Part of core.ERROR_PAGE."""
     face = Face(request, request.app.state.server, None)
+    if (looking := request.scope.get(LOOKING)) is not None:
+        face.locale = looking.locale
     link = (HOME, face.say(N_("To your account")))
     if error.code == "csrf_refused":
         link = (request.scope["path"], face.say(N_("Open the page again")))
@@ -188,16 +191,21 @@ def error_page(request: Request, error: AppError) -> Response:
     return shown
 
 
+def _looking(request: Request, server: Server, caller: Caller | None) -> Face:
+    face = request.scope[LOOKING] = Face(request, server, caller)
+    return face
+
+
 async def _open_face(request: Request, server: ServerOf, caller: MaybeCaller) -> Face:
-    return Face(request, server, caller)
+    return _looking(request, server, caller)
 
 
 async def _own_face(request: Request, server: ServerOf, caller: PageCaller) -> Face:
-    return Face(request, server, caller)
+    return _looking(request, server, caller)
 
 
 async def _proved_face(request: Request, server: ServerOf, caller: FreshPage) -> Face:
-    return Face(request, server, caller)
+    return _looking(request, server, caller)
 
 
 async def _backed_face(request: Request, server: ServerOf, caller: BackedPage) -> Face:

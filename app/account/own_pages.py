@@ -14,7 +14,7 @@ from app.auth.device_names import load_names
 from app.auth.devices import Devices
 from app.auth.errors import SessionNotFound
 from app.auth.schemas import SessionOut
-from app.core.csrf import FormFields
+from app.core.csrf import FormFields, check_cookie_call
 from app.core.deps import Now
 from app.core.errors import AppError, FieldError, Invalid
 from app.core.i18n import LOCALES
@@ -42,7 +42,7 @@ async def show_profile(face: Own) -> Response:
     return face.show("profile", face.form(values), locales=LOCALES)
 
 
-@pages.post("/")
+@pages.post("/", dependencies=[Limited("change_profile")])
 async def change_profile(face: Own, fields: FormFields, now: Now) -> Response:
     """The flow of PATCH /auth/me."""
     try:
@@ -131,7 +131,8 @@ def _session_id(text: str) -> uuid.UUID:
 
 @pages.get("/export", dependencies=[Limited("export")])
 async def export(face: Proved, now: Now) -> Response:
-    """The document of GET /auth/me/export, as a file."""
+    """The document of GET /auth/me/export, as a file; not for another site's link, since each export is recorded."""
+    check_cookie_call(face.server, face.request.scope)
     document = ExportOut(exported_at=now, data=await privacy.export(face.server.database, face.known, now))
     headers = {"Content-Disposition": f'attachment; filename="{FILE}"'}
     return Response(document.model_dump_json(indent=2), media_type="application/json", headers=headers)

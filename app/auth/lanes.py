@@ -25,6 +25,7 @@ from app.core.assurance import AAL1, LEVELS, level_of
 from app.core.caller import CREDENTIALS, Caller, check_assurance, refuse
 from app.core.client import CLIENT
 from app.core.cookies import DEVICE, REMEMBERED, SESSION
+from app.core.csrf import is_form_of_another
 from app.core.errors import Forbidden, Unavailable, UnsupportedMediaType
 from app.core.fastlane import LANES, OUTER_LANES, Answer, Headers, Lane
 from app.core.limits import count_once
@@ -147,7 +148,8 @@ def _login_lane(server: Server) -> Callable[[Scope, Receive], Awaitable[Response
             return Response(owed, media_type="application/json")
         body = LoginOut.model_validate(pair, from_attributes=True).model_dump_json()
         response = Response(body, media_type="application/json")
-        hand_over(response, server, pair, now)
+        if not is_form_of_another(server, scope):  # it would make this browser a known device of somebody else's account
+            hand_over(response, server, pair, now)
         return response
 
     return login

@@ -41,7 +41,7 @@ from app.core.assurance import LEVELS
 from app.core.caller import PUBLIC, Presented, SignedIn, bearer
 from app.core.client import ClientOf
 from app.core.cookies import DEVICE, REFRESH, REMEMBERED
-from app.core.csrf import check_cookie_call, check_origin_if_any
+from app.core.csrf import check_cookie_call, check_origin_if_any, is_form_of_another
 from app.core.deps import Db, DbRead, Now, ServerOf, Transactions
 from app.core.errors import (
     CsrfRefused,
@@ -124,6 +124,8 @@ async def login(
         return pair
     if by_cookie:
         await sessions.end_replaced(database, kit, held_by(request), client, now)
+    if is_form_of_another(server, request.scope):
+        return pair
     return hand_over(response, server, pair, now, by_cookie=by_cookie)
 
 

@@ -150,13 +150,18 @@ async def _note_failure(db: AsyncSession, attempt: Attempt, client: Client, now:
     if await repository.take_telling(db, attempt.account_lane, now):
         await audit.record(db, Fact.LOGIN_STOPPED, client, now, subject=user_id)
         to, name = attempt.candidate.email or mail.NOBODY, attempt.candidate.username or ""
-        await mail.enqueue(db, "login-stopped", to, now, username=name)
+        await mail.enqueue(db, "login-stopped", to, now, locale=attempt.candidate.locale, username=name)
 
 
 async def _note_success(db: AsyncSession, kit: AuthKit, attempt: Attempt, user: Account, verdict: Verdict) -> None:
     await repository.clear_failures(db, attempt.lane, *(() if attempt.device else (attempt.account_lane,)))
     if verdict.upgraded and attempt.candidate.password_hash:
         await users.upgrade_hash(db, user.id, attempt.candidate.password_hash, verdict.upgraded, kit.passwords.label)
+
+
+async def is_known(db: AsyncSession, user_id: uuid.UUID, device: str | None, now: datetime) -> bool:
+    """Whether this is the secret of a device on which the account was signed in to before."""
+    return device is not None and await repository.find_device(db, user_id, digest(device), now) is not None
 
 
 async def let_in(
@@ -178,7 +183,7 @@ async def let_in(
     Raises:
         TokenInvalid: the account was disabled since it was looked at.
     """
-    known = await repository.find_device(db, user.id, digest(device), now) if device else None
+    known = await is_known(db, user.id, device, now)
     before = Before(user.last_login_at, user.leaving_at)
     account = await users.touch_unchanged(db, user.id, user.epoch, now)
     if account is None:

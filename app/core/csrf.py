@@ -98,6 +98,13 @@ def check_origin_if_any(server: Server, scope: Scope) -> None:
         raise CsrfRefused
 
 
+def is_form_of_another(server: Server, scope: Scope) -> bool:
+    """Whether a page that may not call sent a form: that alone it can send without being let in by CORS."""
+    headers = Headers(scope=scope)
+    elsewhere = any(origin not in origins_of(server).callers for origin in headers.getlist("origin"))
+    return elsewhere and media_type_in(headers) != JSON
+
+
 def form_token(request: Request) -> str:
     """What a form carries in its field `form_token`. Give the page its cookie too, by `keep_form_cookie`."""
     server: Server = request.app.state.server

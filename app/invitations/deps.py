@@ -11,12 +11,13 @@ from app.core.deps import ServerOf
 
 @dataclass(frozen=True, slots=True)
 class InvitationKit:
-    """Keys, how long an invitation lives, and the page it leads to."""
+    """Keys, how long an invitation lives, the page it leads to, and whether there are any new accounts."""
 
     key: bytes
     cursor_key: bytes
     life: timedelta
     url: str
+    open: bool
 
 
 async def invitation_kit(server: ServerOf) -> InvitationKit:

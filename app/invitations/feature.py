@@ -22,6 +22,7 @@ def install(server: Server) -> None:
         cursor_key=derive_key(secret, "cursor"),
         life=timedelta(days=settings.INVITATION_EXPIRE_DAYS),
         url=settings.page_url("INVITATION_URL"),
+        open=settings.REGISTRATION != "closed",
     )
     server.provide(kit)
     server.plug(HANDLERS, Handler(service.KIND, service.SendInvitation(server.database, kit, server.kit(MailKit))))

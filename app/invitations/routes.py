@@ -5,7 +5,7 @@ import uuid
 from fastapi import APIRouter, Response
 
 from app.auth.deps import Auth
-from app.auth.errors import PasswordRejected
+from app.auth.errors import PasswordRejected, RegistrationClosed
 from app.core.caller import PUBLIC, Admin
 from app.core.client import ClientOf
 from app.core.deps import Db, DbRead, Now, Transactions
@@ -33,7 +33,7 @@ ADMIN_ONLY = (Unauthenticated, Forbidden)
     status_code=201,
     response_model=InvitationOut,
     summary="Invite somebody",
-    responses=refusals(*ADMIN_ONLY, *JSON_BODY, EmailTaken),
+    responses=refusals(*ADMIN_ONLY, RegistrationClosed, *JSON_BODY, EmailTaken),
 )
 async def invite(body: InvitationIn, caller: Admin, db: Db, kit: Invitations, now: Now) -> Invitation:
     """Mail an address a link by which it makes an account with this role. An older invitation of the address is withdrawn."""
@@ -68,7 +68,9 @@ async def withdraw_invitation(invitation_id: uuid.UUID, caller: Admin, db: Db, n
     response_model=UserOut,
     summary="Accept an invitation",
     dependencies=[PUBLIC, Limited("invitation")],
-    responses=refusals(TicketInvalid, UsernameTaken, *JSON_BODY, PasswordRejected, TooManyRequests, Overloaded),
+    responses=refusals(
+        RegistrationClosed, TicketInvalid, UsernameTaken, *JSON_BODY, PasswordRejected, TooManyRequests, Overloaded
+    ),
 )
 async def accept_invitation(
     body: AcceptInvitationIn, database: Transactions, auth: Auth, kit: Invitations, client: ClientOf, now: Now

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.audit import service as audit
 from app.audit.facts import Fact
 from app.auth.deps import AuthKit
+from app.auth.errors import RegistrationClosed
 from app.auth.sockets import REGISTERED
 from app.core.caller import Caller, confirm
 from app.core.client import Client
@@ -50,8 +51,10 @@ async def invite(db: AsyncSession, kit: InvitationKit, caller: Caller, email: st
     """Leave for an address to make an account; one that was open for it is withdrawn.
 
     Raises:
+        RegistrationClosed: nobody could accept it.
         EmailTaken: somebody has the address, which an admin may know.
     """
+    _check_open(kit)
     await users.lock_user(db, caller.me.id)
     await confirm(db, caller, now)
     await users.check_email_free(db, email, now)
@@ -116,13 +119,20 @@ async def preview(db: AsyncSession, kit: InvitationKit, token: str, now: datetim
     """What a link offers. Spends nothing.
 
     Raises:
+        RegistrationClosed: whatever the link.
         TicketInvalid: the link is not good (any more).
     """
+    _check_open(kit)
     ticket = await tickets.check(db, kit.key, token, PURPOSE, now)
     found = await repository.find_invitation(db, ticket.subject_id)
     if found is None or found.accepted_at or found.withdrawn_at or found.expires_at <= now:
         raise TicketInvalid
     return found
+
+
+def _check_open(kit: InvitationKit) -> None:
+    if not kit.open:
+        raise RegistrationClosed
 
 
 async def accept(
@@ -137,9 +147,10 @@ async def accept(
     *,
     locale: str | None = None,
 ) -> User:
-    """The invited account, its address proved, whatever REGISTRATION says. What breaks a rule spends nothing.
+    """The invited account, its address proved, if REGISTRATION is `invite` or `open`. What breaks a rule spends nothing.
 
     Raises:
+        RegistrationClosed: it is neither.
         TicketInvalid: the link is not good (any more), or somebody has the address by now.
         UsernameReserved, PasswordRejected, UsernameTaken, Overloaded: see there.
     """

@@ -13,6 +13,7 @@ from app.core.csrf import cookies_of
 from app.core.deps import ServerOf
 
 SECRET_BYTES = 32
+LATE = timedelta(hours=1)  # a link counts from its sending; whoever waits for a slow mail is still who asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +42,9 @@ def asking_browser(request: Request) -> str | None:
 
 
 def remember_browser(request: Request, response: Response, kit: MagicKit) -> str:
-    """A secret that stands for this browser, which keeps it as long as a link lives: the one it has, or a new one."""
+    """A secret that stands for this browser, which keeps it a while longer than a link lives: the one it has, or a new one."""
     secret = asking_browser(request) or random_secret()
-    cookies_of(request).put(response, MAGIC, secret, int(kit.life.total_seconds()))
+    cookies_of(request).put(response, MAGIC, secret, int((kit.life + LATE).total_seconds()))
     return secret
 
 

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.audit import service as audit
 from app.audit.facts import Fact
 from app.auth import service as auth
+from app.auth import sessions
 from app.auth.deps import AuthKit
 from app.auth.sessions import Pair
 from app.auth.steps import How, Owed
@@ -19,6 +20,7 @@ from app.jobs import service as jobs
 from app.jobs.sockets import Work
 from app.magiclinks.deps import MagicKit
 from app.magiclinks.errors import OtherBrowser
+from app.mail import service as mail
 from app.mail.service import MailKit, MailUnconfigured
 from app.tickets import service as tickets
 from app.tickets.models import Ticket
@@ -118,6 +120,8 @@ async def sign_in(
     """A session for whoever reads mail at the account's address, in the browser with one of these secrets, or `confirmed`.
 
     Or what they still owe: the link is spent, and no second factor. Failed logins neither hinder it nor are forgotten by it.
+    Where nobody had proved the address before, the password is void (see `_void_password`), but on a device that was signed in
+    on with it.
 
     Raises:
         TicketInvalid: the link or code is not good (any more); a wrong code's guess is kept.
@@ -132,7 +136,22 @@ async def sign_in(
     await tickets.spend(db, ticket, user.email_key, now)
     if await users.note_verified(db, user, now):
         await audit.record(db, Fact.EMAIL_VERIFIED, client, now, actor=user.id, subject=user.id)
+        if not await auth.is_known(db, user.id, device, now):
+            user = await _void_password(db, kit, user, client, now)
     return await auth.let_in(db, kit, user, device, client, now, how=How("mail"), browser=browser, remembered=remembered)
+
+
+async def _void_password(db: AsyncSession, kit: AuthKit, user: User, client: Client, now: datetime) -> User:
+    """Shut out who set the password: they never proved the address, so they may have made the account for somebody else to
+    come into. The person is told, and may set a new one by a reset.
+    """
+    await users.set_password_hash(db, user, kit.passwords.nobodys, kit.passwords.label, now)
+    await sessions.end_sessions_of(db, user.id, "address_proved", now)
+    await sessions.forget_devices(db, user.id)
+    await audit.record(db, Fact.PASSWORD_VOIDED, client, now, subject=user.id)
+    at = f"{now:%Y-%m-%d %H:%M} UTC"
+    await mail.enqueue(db, "password-voided", user.email, now, locale=user.locale, username=user.username, at=at)
+    return await users.get_user(db, user.id)
 
 
 async def _find(db: AsyncSession, kit: MagicKit, proof: Proof, now: datetime) -> Ticket:

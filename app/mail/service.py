@@ -25,6 +25,7 @@ SUBJECTS = {
     "password-reset": N_("Reset your password"),
     "password-changed": N_("Your password was changed"),
     "password-removed": N_("Your password was removed"),
+    "password-voided": N_("Your old password no longer works"),
     "signed-out-for-safety": N_("You were signed out for your safety"),
     "new-device": N_("A new sign-in to your account"),
     "magic-link": N_("Sign in to your account"),

@@ -98,7 +98,7 @@ class SendReset:
 async def reset_password(
     database: Database, kit: AuthKit, reset: ResetKit, token: str, new_password: str, client: Client, now: datetime
 ) -> None:
-    """Set a new password by a mailed link; signs nobody in.
+    """Set a new password by a mailed link, which proves the address too; signs nobody in.
 
     Raises:
         TicketInvalid: the link is not good (any more).
@@ -116,6 +116,8 @@ async def reset_password(
         if locked is None or not locked.usable(now):
             raise tickets.TicketInvalid
         await tickets.spend(db, ticket, locked.email_key, now)
+        if await users.note_verified(db, locked, now):
+            await audit.record(db, Fact.EMAIL_VERIFIED, client, now, actor=locked.id, subject=locked.id)
         await _replace(db, kit, locked, password_hash, now, reason="password_reset")
         await auth.lift_stop(db, kit, locked)
         await audit.record(db, Fact.PASSWORD_RESET, client, now, subject=locked.id)

@@ -24,7 +24,8 @@ FILE = "personal-data.json"
     "",
     response_model=UserOut,
     summary="Change my profile",
-    responses=refusals(Unauthenticated, TokenInvalid, CsrfRefused, UsernameTaken, *JSON_BODY),
+    dependencies=[Limited("change_profile")],
+    responses=refusals(Unauthenticated, TokenInvalid, CsrfRefused, UsernameTaken, *JSON_BODY, TooManyRequests),
 )
 async def change_profile(body: ProfileIn, caller: SignedIn, db: Db, now: Now) -> User:
     """Change username, display name or language. What is not named stays; null clears the latter two."""

@@ -95,6 +95,7 @@ class Candidate:
     closed_at: datetime | None  # since when it may not be used: disabled, or left for good
     leaving_at: datetime | None
     last_login_at: datetime | None
+    locale: str | None
     scheme_list: str | None
 
     @property

@@ -29,7 +29,8 @@ def parse_email(value: str) -> str:
         parsed = validate_email(value, check_deliverability=False, allow_smtputf8=False, test_environment=True, strict=True)
     except EmailNotValidError:
         raise PydanticCustomError("email_invalid", "This is not a valid mail address") from None
-    if parsed.ascii_email is None:
+    # In a header "=?" begins an encoded word (RFC 2047), which may stand for any other address: some read it, some refuse it.
+    if parsed.ascii_email is None or "=?" in parsed.ascii_email:
         raise PydanticCustomError("email_invalid", "This is not a valid mail address")
     return parsed.ascii_email
 

@@ -47,7 +47,7 @@ def _candidate_by(column: Any) -> Any:
     left_for_good = User.leaving_at <= bindparam("left_before", type_=UtcDateTime)
     closed_at = case((left_for_good, User.leaving_at), else_=User.disabled_at)
     account = (User.id, User.username, User.email, User.password_hash, User.epoch)
-    columns = (*account, closed_at, User.leaving_at, User.last_login_at, schemes)
+    columns = (*account, closed_at, User.leaving_at, User.last_login_at, User.locale, schemes)
     return select(*columns).select_from(one).outerjoin(User, column == bindparam("key"))
 
 

@@ -45,6 +45,19 @@ async def test_every_page_is_whole_in_each_language(client: AsyncClient) -> None
     assert same == set()
 
 
+async def test_an_error_speaks_the_persons_language_too(client: AsyncClient) -> None:
+    user = await api.new_user(client)
+    visitor = Visitor(client)
+    await visitor.sign_in(user.username, user.password)
+    assert (await visitor.post("/account/", username=user.username, locale="fr")).status_code == 303
+    client.headers["accept-language"] = "de"
+    dead = await client.get("/account/verify?token=abc")
+    unknown = await visitor.post("/account/sessions", which="nothing")
+    for answer, status in ((dead, 400), (unknown, 404)):
+        assert answer.status_code == status
+        check_page(answer, lang="fr")
+
+
 async def test_pages_of_ones_own_lead_to_the_sign_in_and_back(client: AsyncClient) -> None:
     user = await api.new_user(client)
     for name in OWN:
@@ -210,6 +223,16 @@ async def test_what_needs_a_fresh_proof_leads_to_it_and_back(client: AsyncClient
     assert answer.headers["location"] == "/account/leave"
     assert client.cookies["authkeep"] != before
     assert (await client.get("/account/leave")).status_code == 200
+
+
+async def test_the_own_data_is_handed_out_to_no_link_of_another_site(client: AsyncClient, server: Server) -> None:
+    user = await api.new_user(client)
+    await Visitor(client).sign_in(user.username, user.password)
+    refused = await client.get("/account/export", headers={"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"})
+    assert (refused.status_code, refused.headers["content-type"]) == (403, "text/html; charset=utf-8")
+    assert "user.data.exported" not in {row["fact"] for row in await rows_of(server, "audit_events")}
+    for site in ("same-origin", "none"):  # the control: our own link, and a bookmark
+        assert (await client.get("/account/export", headers={"Sec-Fetch-Site": site})).status_code == 200
 
 
 async def test_links_are_looked_at_without_being_spent(

@@ -147,6 +147,7 @@ async def test_what_is_rolled_back_blocks_nobody(client: AsyncClient, server: Se
     assert keys_of(redis_server) == {}
 
 
+@pytest.mark.waits
 @pytest.mark.promise("P2", "P5", "P6")
 @pytest.mark.asvs("V16.5.2")
 @pytest.mark.parametrize("fault", ["cut", "partition"])

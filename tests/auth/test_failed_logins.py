@@ -14,12 +14,14 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app.audit.models import AuditEvent
 from app.auth import repository, service
 from app.auth.models import LoginFailure
+from app.core.i18n import translate
 from app.core.server import Server
+from app.users.models import User
 from tests.auth.holding import Gate, TickingClock, pool_of
 from tests.support import api
 from tests.support.clock import TravellingClock
@@ -246,6 +248,8 @@ async def test_fifty_failures_over_all_identifiers_stop_strangers_silently(
     client: AsyncClient, server: Server, clock: TravellingClock, smtp: SmtpServer, work: Work
 ) -> None:
     account = await api.register(client, "alice")
+    async with server.database.write() as db:
+        await db.execute(update(User).values(locale="de"))
     await stop(client, clock, "alice", "alice@example.com", tries=49)
     assert (await facts(server))["user.login.stopped"] == 0
     await stop(client, clock, "alice", tries=1)
@@ -262,7 +266,8 @@ async def test_fifty_failures_over_all_identifiers_stop_strangers_silently(
         assert set(answer.headers) == set(unknown.headers)
     await work()
     await smtp.wait_for_async(account["email"])
-    assert [str(mail["Subject"]) for mail in smtp.sent_to(account["email"])] == ["Too many failed sign-ins to your account"]
+    in_german = translate("de", "Too many failed sign-ins to your account")
+    assert [str(mail["Subject"]) for mail in smtp.sent_to(account["email"])] == [in_german]
     assert (await facts(server))["user.login.stopped"] == 1
 
 

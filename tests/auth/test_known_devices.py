@@ -270,6 +270,18 @@ async def test_on_https_the_cookie_is_bound_to_the_host(client: AsyncClient, str
     assert (await attempt(client, "alice", api.PASSWORD, headers=own)).status_code == 200
 
 
+async def test_a_form_of_another_site_makes_no_browser_known(client: AsyncClient) -> None:
+    """It would sign in as somebody else, and so take away the device's cookie of whoever sits there."""
+    await api.register(client, "alice")
+    form = {"username": "alice", "password": api.PASSWORD}
+    for origin in ("https://evil.example", "null"):
+        answer = await client.post("/auth/login", data=form, headers={"Origin": origin})
+        assert (answer.status_code, answer.headers.get("set-cookie")) == (200, None)
+    for headers in ({}, {"Origin": "http://localhost:8000"}):  # the control: programs, and Authorize in /docs
+        answer = await client.post("/auth/login", data=form, headers=headers)
+        assert cookie_of(answer).value == answer.json()["device"]
+
+
 async def test_no_cookie_is_set_by_a_refusal_or_a_refresh(client: AsyncClient) -> None:
     user = await api.new_user(client)
     client.cookies.clear()

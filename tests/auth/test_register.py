@@ -179,6 +179,7 @@ BAD_ADDRESSES: list[Any] = [
     *("alice@example.com\r\nBcc: victim@example.com", "alice@example.com\n", "\talice@example.com", "al\x00ice@example.com"),
     *("Alice <alice@example.com>", '"al ice"@example.com', "alice@[127.0.0.1]", "alice@localhost", "\u00e5lice@example.com"),
     *("a" * 65 + "@example.com", "alice@" + "a" * 64 + ".com", "alice@" + "a.b" * 90 + ".com", "a\u202elice@example.com"),
+    *("=?utf-8?q?bob=40example.org?=@example.com", "a.=?utf-8?b?Ym9iQGV4YW1wbGUub3Jn?=@example.com"),
     *("alice@example.com,bob@example.com", "alice@example.com;bob@example.com", 7, None, ["alice@example.com"], {"at": "x"}),
 ]
 

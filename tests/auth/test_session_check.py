@@ -208,6 +208,7 @@ async def test_a_caller_that_gives_up_costs_the_others_nothing(
         assert await checks.find_live(session_id, clock()) is not None
 
 
+@pytest.mark.waits
 @pytest.mark.promise("P5", "P6", "P7")
 @pytest.mark.asvs("V16.5.2", "V16.5.3")
 async def test_a_silent_postgres_means_503_within_a_second_and_heals(env: dict[str, str], clock: TravellingClock) -> None:

@@ -32,6 +32,7 @@ from tests.support.postgres import Cluster, Postgres
 from tests.support.proxy import TcpProxy
 from tests.support.stacks import Templates
 
+pytestmark = pytest.mark.waits
 IN_TIME = 1.6  # a second, and a slow machine
 
 

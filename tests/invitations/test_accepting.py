@@ -1,6 +1,7 @@
 """Accepting an invitation: the account it makes, what spends nothing, and what it is worth without its inviter."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -86,7 +87,7 @@ async def test_looking_spends_nothing(admin: api.User, postman: Postman, client:
 
 @pytest.mark.parametrize("mode", ["open", "invite", "closed"])
 @pytest.mark.parametrize("verification", ["optional", "required"])
-async def test_it_is_accepted_whatever_the_settings_of_registration(mode: str, verification: str, env: dict[str, str]) -> None:
+async def test_it_is_accepted_unless_there_are_no_new_accounts_at_all(mode: str, verification: str, env: dict[str, str]) -> None:
     settings = load_settings(env | {"REGISTRATION": mode, "EMAIL_VERIFICATION": verification}, env_file=None)
     async with running(create_app(settings)) as app, client_of(app) as client:
         server: Server = app.state.server
@@ -99,11 +100,28 @@ async def test_it_is_accepted_whatever_the_settings_of_registration(mode: str, v
             await db.flush()
             token = await tickets.issue(db, kit.key, row.id, service.PURPOSE, row.id, GUEST, now, kit.life)
         assert token is not None
-        assert (await accept(client, token)).status_code == 201
-        assert (await log_in(client, "guest1")).status_code == 200
+        accepted = await accept(client, token)
+        assert accepted.status_code == (403 if mode == "closed" else 201)
+        assert (await log_in(client, "guest1")).status_code == (401 if mode == "closed" else 200)
         stranger = await sign_up(client, "stranger", "stranger@example.org")
         expected = {"open": 201 if verification == "optional" else 202}.get(mode, 403)
         assert stranger.status_code == expected
+
+
+async def test_an_invitation_waits_while_there_are_no_new_accounts(
+    admin: api.User, postman: Postman, client: AsyncClient, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = await invited(postman, admin)
+    with monkeypatch.context() as patch:
+        patch.setitem(server.kits, InvitationKit, replace(server.kit(InvitationKit), open=False))
+        for _ in range(2):
+            assert refusal(await accept(client, token)) == (403, "registration_closed")
+            assert refusal(await accept(client, token[:-1])) == (403, "registration_closed")
+        page = await client.get("/account/invitation", params={"token": token})
+        assert (page.status_code, "No new accounts" in page.text) == (403, True)
+        assert refusal(await invite(client, admin, "second@example.org")) == (403, "registration_closed")
+        assert await open_ones(client, admin) == [GUEST]
+    assert (await accept(client, token)).status_code == 201
 
 
 async def _boss(server: Server, db: AsyncSession) -> User:

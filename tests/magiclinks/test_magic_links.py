@@ -120,7 +120,7 @@ async def test_a_browser_that_asked_is_known_by_its_cookie(client: AsyncClient, 
     answer = await ask(client, account["email"])
     (cookie,) = answer.headers.get_list("set-cookie")
     assert cookie.startswith(f"authkeep-magic={answer.json()['request']};")
-    assert {"HttpOnly", "SameSite=lax", "Path=/", "Max-Age=600"} <= set(cookie.split("; "))
+    assert {"HttpOnly", "SameSite=lax", "Path=/", "Max-Age=4200"} <= set(cookie.split("; "))
     again = await ask(client, account["email"])
     assert again.json()["request"] == answer.json()["request"]  # the same browser: an older mail is no stranger's
     token = token_in(await letter(postman, account["email"]))
@@ -155,6 +155,37 @@ async def test_a_person_who_was_told_may_confirm(client: AsyncClient, server: Se
     async with server.database.read() as db:
         assert await service.preview(db, kit, token, (None,), server.clock()) == (account["username"], False)
     assert (await sign_in(client, token=token, confirm=True)).status_code == 200
+
+
+async def test_who_made_the_account_for_somebody_elses_address_is_shut_out(
+    client: AsyncClient, server: Server, postman: Postman
+) -> None:
+    """Who never proved the address knows the password, and waits for its owner to come in."""
+    squatter = await api.new_user(client)
+    token, _, request = await asked(client, postman, squatter.email)
+    owner = (await sign_in(client, token=token, request=request)).json()
+    assert (await client.get("/auth/me", headers=api.bearer(owner))).json()["email_verified"] is True
+    assert (await client.get("/auth/me", headers=squatter.headers)).status_code == 401
+    body = {"username": squatter.username, "password": squatter.password, "device": squatter.tokens["device"]}
+    assert refusal(await client.post("/auth/login", json=body)) == (401, "login_failed")
+    again = await client.post("/auth/reauthenticate", json={"password": squatter.password}, headers=api.bearer(owner))
+    assert refusal(again) == (400, "password_wrong")
+    assert len(await events(server, "user.password.voided")) == 1
+    await postman.deliver()
+    assert len(postman.smtp.sent_to(squatter.email, "Your old password no longer works")) == 1
+
+
+async def test_a_password_stays_on_its_own_device_and_once_the_address_is_proved(
+    client: AsyncClient, server: Server, postman: Postman
+) -> None:
+    user = await api.new_user(client)
+    token, _, request = await asked(client, postman, user.email)
+    assert (await sign_in(client, token=token, request=request, device=user.tokens["device"])).status_code == 200
+    token, _, request = await asked(client, postman, user.email)
+    assert (await sign_in(client, token=token, request=request)).status_code == 200  # somewhere else
+    assert (await client.get("/auth/me", headers=user.headers)).status_code == 200
+    assert (await client.post("/auth/login", json={"username": user.username, "password": user.password})).status_code == 200
+    assert await events(server, "user.password.voided") == []
 
 
 async def test_without_the_binding_the_carried_off_link_would_open(
@@ -286,6 +317,7 @@ async def test_a_stop_by_failed_passwords_bars_no_mail_and_is_not_lifted_by_it(
     client: AsyncClient, server: Server, postman: Postman
 ) -> None:
     account = await api.register(client)
+    await execute(server, update(User).values(email_verified_at=server.clock()))
     kit = server.kit(AuthKit)
     lane = account_lane_of(kit, uuid.UUID(account["id"]))
     async with server.database.write() as db:

@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
+from pydantic_core import PydanticCustomError
 
 from app.config import load_settings
 from app.core.i18n import LOCALES, SOURCE, translate
@@ -15,6 +16,7 @@ from app.core.server import Server
 from app.jobs.worker import run_due
 from app.mail import service as mail
 from app.main import create_app
+from app.users.names import parse_email
 from tests.mail.postman import CHANGED, RESET, Postman, near, rows_of
 from tests.support import api
 from tests.support.apps import client_of, running
@@ -22,6 +24,7 @@ from tests.support.clock import TravellingClock
 from tests.support.smtp import Mode, SmtpServer, text_of
 
 pytestmark = pytest.mark.usefixtures("no_welcome_mail")
+MARKS = "a!#$%&'*+-/=?^_`{|}~"  # what may stand before the @ (RFC 5322 section 3.2.3)
 
 
 @pytest.mark.promise("P4")
@@ -127,6 +130,20 @@ async def test_in_production_without_a_mail_server_mails_stay_queued_and_health_
         async with client_of(mended) as elsewhere:
             assert (await elsewhere.get("/health/")).json()["checks"]["mail"] == "ok"
     assert len(smtp.sent_to(user.email, RESET)) == 1
+
+
+async def test_every_address_that_is_taken_can_be_written_to(server: Server) -> None:
+    kit, refused = server.kit(mail.MailKit), []
+    for beginning in (first + second for first in MARKS for second in MARKS):
+        address = f"{beginning}utf-8?q?a=40b.example?=@example.com"
+        try:
+            parsed = parse_email(address)
+        except PydanticCustomError:
+            refused.append(beginning)
+            continue
+        message = kit.compose(uuid4(), "login-stopped", parsed, server.clock(), {"username": "ada"})
+        assert [each.addr_spec for each in message["To"].addresses] == [address]
+    assert refused == ["=?"]  # an encoded word
 
 
 async def test_nothing_is_sent_for_nobody(server: Server, clock: TravellingClock, postman: Postman, smtp: SmtpServer) -> None:

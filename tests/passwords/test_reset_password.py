@@ -63,6 +63,15 @@ async def test_a_reset_ends_every_session_and_every_known_device_and_signs_nobod
     assert await can_log_in(client, user.username, NEW_PASSWORD)
 
 
+async def test_a_reset_proves_the_address_it_was_mailed_to(postman: Postman, client: AsyncClient, server: Server) -> None:
+    user = await api.new_user(client)
+    for _ in range(2):
+        assert (await postman.reset(await postman.fetch_token(user.email))).status_code == 204
+        tokens = await api.login(client, user.username, NEW_PASSWORD)
+        assert (await client.get("/auth/me", headers=api.bearer(tokens))).json()["email_verified"] is True
+    assert [row["fact"] for row in await rows_of(server, "audit_events")].count("user.email.verified") == 1
+
+
 @pytest.mark.promise("P2")
 async def test_a_reset_on_one_replica_ends_sessions_on_the_other(postman: Postman, client: AsyncClient, twin: FastAPI) -> None:
     user = await api.new_user(client)

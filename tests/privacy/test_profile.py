@@ -13,6 +13,7 @@ from app.core.i18n import LOCALES
 from app.core.server import Server
 from app.models import PendingRegistration, User
 from app.users.names import Locale
+from tests.account.forms import Visitor
 from tests.auth.scene import events, execute, sid_of, two_clients
 from tests.privacy.scene import NAME
 from tests.support import api
@@ -48,6 +49,15 @@ async def test_what_is_named_changes_and_the_rest_stays(client: AsyncClient, ser
         (sid, {"fields": ["locale", "username"], "username_before": user.username, "username_after": "Renamed71"}),
         (sid, {"fields": ["display_name"]}),
     ]
+
+
+@pytest.mark.env(RATE_LIMIT_ENABLED="true", RATE_LIMIT_CHANGE_PROFILE="2/hour")
+async def test_names_are_not_asked_about_without_end(client: AsyncClient) -> None:
+    user, other = await api.new_user(client), await api.register(client)
+    for status in (409, 409, 429):
+        assert (await patch(client, user, username=other["username"])).status_code == status
+    await Visitor(client).sign_in(user.username, user.password)
+    assert (await Visitor(client).post("/account/", username=other["username"])).status_code == 429
 
 
 async def test_what_is_so_already_is_no_change(client: AsyncClient, server: Server) -> None:

@@ -62,8 +62,8 @@ def open_to_all(path: Path) -> bool:
     return all(folder.stat().st_mode & stat.S_IXOTH for folder in [path, *path.resolve().parents])
 
 
-def wait_until(condition: Callable[[], bool], what: str, timeout: float = 10) -> None:
-    """Return as soon as the condition holds; TimeoutError naming `what` otherwise."""
+def wait_until(condition: Callable[[], object], what: str, timeout: float = 10) -> None:
+    """Return as soon as the condition is true; TimeoutError naming `what` otherwise."""
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:
