@@ -61,7 +61,7 @@ async def reauthenticate(database: Database, kit: AuthKit, caller: Caller, given
             await _record(db, Fact.REAUTHENTICATION_FAILED, caller, now)
             raise PasswordWrong
         proof = await _prove(db, kit, user, caller, given, now)
-        await _record(db, Fact.REAUTHENTICATED, caller, now)
+        await _record(db, Fact.REAUTHENTICATED, caller, now, by=proof.amr)
         await repository.clear_failures(db, proof_lane_of(kit, user.id))
         return await renew_proof(db, kit, user.account(), caller, proof, now)
 
@@ -110,8 +110,9 @@ def factor_of(proved: Proved) -> str | None:
     return factor_key(proved.kind, proved.factor) if proved.factor else None
 
 
-async def _record(db: AsyncSession, fact: Fact, caller: Caller, now: datetime) -> None:
-    await audit.record(db, fact, caller.client, now, actor=caller.user_id, subject=caller.user_id, session=caller.session_id)
+async def _record(db: AsyncSession, fact: Fact, caller: Caller, now: datetime, **data: str) -> None:
+    who, session = caller.user_id, caller.session_id
+    await audit.record(db, fact, caller.client, now, actor=who, subject=who, session=session, **data)
 
 
 async def renew_proof(db: AsyncSession, kit: AuthKit, account: Account, caller: Caller, proof: Proof, now: datetime) -> Pair:

@@ -203,7 +203,7 @@ async def test_password_and_code_make_a_proof_of_two_factors(
     clock.advance(FRESH + timedelta(seconds=5))
     assert wants_more(await client.get("/auth/me/export", headers=better))
     (event,) = await events(server, "user.reauthenticated")
-    assert event.session_id == sid_of(user.tokens)
+    assert (event.session_id, event.data) == (sid_of(user.tokens), {"by": "pwd otp"})
 
 
 async def test_a_recovery_code_does_as_well(client: AsyncClient, server: Server, user: api.User, clock: TravellingClock) -> None:
