@@ -21,11 +21,11 @@ from app.database import Database
 from app.passkeys import challenges, passwordless, repository
 from app.passkeys.ceremony import NewKey, Untrue, creation_options, transports_of, verify_creation
 from app.passkeys.challenges import ADD, binding
+from app.passkeys.credentials import CreatedCredential
 from app.passkeys.deps import PasskeyKit
 from app.passkeys.errors import PasskeyNotAdded, PasskeyNotFound, TooManyPasskeys
 from app.passkeys.models import Passkey
 from app.passkeys.passwordless import check_ways_in
-from app.passkeys.schemas import CreatedCredential
 from app.users import service as users
 from app.users.models import User
 
