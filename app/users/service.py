@@ -144,6 +144,12 @@ async def set_password_hash(db: AsyncSession, user: User, password_hash: str, sc
     await tickets.void(db, user.id, now)
 
 
+async def clear_password(db: AsyncSession, user: User, now: datetime) -> None:
+    """No password is right any more; the row is locked. Links mailed before are void from here on."""
+    await repository.update_user(db, user.id, password_hash=None, password_changed_at=now, epoch=user.epoch + 1)
+    await tickets.void(db, user.id, now)
+
+
 async def note_verified(db: AsyncSession, user: User, now: datetime) -> bool:
     """The person proved to read mail at the account's address; the row is locked. False if that was known."""
     if user.email_verified:
