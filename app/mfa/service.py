@@ -117,8 +117,9 @@ async def confirm_totp_by_attempt(
         before = await steps.find_enrolled(db, user.id)
         factor_id = await _confirm_totp(db, kit, user, code, now)
         await steps.refund(db, auth, user.id)
-        await steps.note_added(db, user, TOTP, before, onto.client, now, acting=None)
-        return await steps.finish(db, auth, begun, user, Proved("otp", TOTP, factor_id), onto, now)
+        pair = await steps.finish(db, auth, begun, user, Proved("otp", TOTP, factor_id), onto, now)
+        await steps.note_added(db, user, TOTP, before, onto.client, now, acting=pair.session_id)
+        return pair
 
 
 async def _confirm_totp(db: AsyncSession, kit: MfaKit, user: User, code: str, now: datetime) -> uuid.UUID:
