@@ -15,6 +15,7 @@ from app.auth import service as auth
 from app.auth.deps import AuthKit
 from app.auth.errors import LoginFailed
 from app.auth.sessions import Pair
+from app.auth.steps import Owed
 from app.cli.app import main
 from app.config import load_settings
 from app.core.brand import read_brand
@@ -50,12 +51,13 @@ async def hasty_log_in(
     now: datetime,
     *,
     browser: bool = False,
-) -> Pair:
+    remembered: str | None = None,
+) -> Pair | Owed:
     """Nobody of that name: no reason to go on."""
     async with database.read() as db:
         if await users.find_by_key(db, name_key(identifier)) is None:
             raise LoginFailed
-    return await careful_log_in(database, kit, identifier, password, device, client, now, browser=browser)
+    return await careful_log_in(database, kit, identifier, password, device, client, now, browser=browser, remembered=remembered)
 
 
 async def inline_request_reset(

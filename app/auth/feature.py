@@ -15,7 +15,7 @@ from app.auth.hashing import HashingPool
 from app.auth.jobs import ForgetSchemes
 from app.auth.lanes import install_lanes
 from app.auth.password_rules import PasswordPolicy
-from app.auth.personal import DevicesOf, PasswordOf, SessionsOf
+from app.auth.personal import AttemptsOf, DevicesOf, PasswordOf, RememberedOf, SessionsOf
 from app.auth.routes import router
 from app.auth.utils import Passwords, Tokens
 from app.core.caller import CREDENTIALS
@@ -59,7 +59,7 @@ def install(server: Server) -> None:
     install_lanes(server)
     server.plug(ACCESS_ENDED, sessions.end_access)
     server.plug(DAILY, sessions.tidy)
-    for part in (SessionsOf(), DevicesOf(), PasswordOf(kit)):
+    for part in (SessionsOf(), AttemptsOf(), DevicesOf(), RememberedOf(), PasswordOf(kit)):
         server.plug(PERSONAL_DATA, part)
     server.plug(DAILY, ForgetSchemes(kit.passwords.label).tidy)
     server.closers += [credentials.close, kit.pool.close]

@@ -1,4 +1,4 @@
-"""Auth's parts of personal data: sessions, known devices, how the password is kept and what was tried of it."""
+"""Auth's parts of personal data: sessions, logins begun, devices, how the password is kept and what was tried of it."""
 
 from datetime import datetime
 
@@ -28,6 +28,8 @@ SESSION = (
     "proved_with",
 )
 
+ATTEMPT = ("id", "owed", "amr", "tries", "created_at", "expires_at", "spent_at")
+
 
 class SessionsOf:
     """The sessions there are rows of, alive or not."""
@@ -55,6 +57,34 @@ class DevicesOf:
     async def erase(self, db: AsyncSession, person: Person, _now: datetime) -> None:
         """None is known any more."""
         await repository.delete_devices(db, person.id)
+
+
+class AttemptsOf:
+    """Logins that were begun and wait for another step, or waited."""
+
+    name = "login_attempts"
+
+    async def export(self, db: AsyncSession, person: Person) -> list[Record]:
+        """What was proved first and what is owed; the secret is with whoever began it."""
+        return records(await repository.list_attempts(db, person.id), *ATTEMPT)
+
+    async def erase(self, db: AsyncSession, person: Person, _now: datetime) -> None:
+        """None can be finished any more."""
+        await repository.delete_attempts(db, person.id)
+
+
+class RememberedOf:
+    """Browsers that need not give the second factor for a while."""
+
+    name = "remembered_devices"
+
+    async def export(self, db: AsyncSession, person: Person) -> list[Record]:
+        """Since when each is remembered; the cookie is in the browser alone."""
+        return records(await repository.list_remembered(db, person.id), "id", "user_agent", "created_at", "expires_at")
+
+    async def erase(self, db: AsyncSession, person: Person, _now: datetime) -> None:
+        """None is remembered any more."""
+        await repository.delete_remembered(db, person.id)
 
 
 class PasswordOf:

@@ -58,7 +58,7 @@ class Sealer:
 
     def seal(self, secret: bytes, place: bytes) -> bytes:
         """The secret, to be unsealed in this place alone."""
-        nonce = secrets.token_bytes(self.NONCE)
+        nonce = random_256()[: self.NONCE]
         return self._id + nonce + self._cipher.encrypt(nonce, secret, self._id + place)
 
     def unseal(self, sealed: bytes, place: bytes) -> bytes | None:

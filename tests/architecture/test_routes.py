@@ -149,9 +149,13 @@ async def test_only_what_must_be_is_open_to_all(app: FastAPI) -> None:
         "/auth/forgot-password",
         "/auth/invitations/accept",
         "/auth/login",
+        "/auth/login/recovery",
+        "/auth/login/totp",
         "/auth/logout",
         "/auth/me/email/confirm",
         "/auth/me/email/undo",
+        "/auth/mfa/totp",  # a fresh caller, or a login that can't go on without a factor
+        "/auth/mfa/totp/confirm",
         "/auth/refresh",
         "/auth/register",
         "/auth/reset-password",

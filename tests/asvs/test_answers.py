@@ -99,6 +99,10 @@ def test_every_route_says_who_may_call_it_and_most_need_a_caller(app: FastAPI) -
 PUBLIC_CALLS = {
     ("POST", "/auth/register"),
     ("POST", "/auth/login"),
+    ("POST", "/auth/login/totp"),
+    ("POST", "/auth/login/recovery"),
+    ("POST", "/auth/mfa/totp"),
+    ("POST", "/auth/mfa/totp/confirm"),
     ("POST", "/auth/logout"),
     ("POST", "/auth/refresh"),
     ("POST", "/auth/forgot-password"),
@@ -127,6 +131,7 @@ async def test_each_call_is_for_those_it_is_meant_for(app: FastAPI, client: http
     for method, path in closed:
         url = path.format(**anyone)
         body = {"role": "admin"} if path.endswith("/role") else {"active": False} if path.endswith("/status") else None
+        body = {"reset": True} if path.endswith("/mfa") and path.startswith("/users") else body
         for headers in ({}, {"Authorization": "Bearer x.y.z"}, {"Authorization": f"Basic {user.tokens['access_token']}"}):
             answer = await client.request(method, url, json=body, headers=headers)
             assert answer.status_code == 401, (method, path)

@@ -119,10 +119,14 @@ def test_cryptography_comes_from_vetted_libraries_by_way_of_few_modules() -> Non
 
 
 @pytest.mark.asvs("V11.3.1", "V11.3.2")
-def test_nothing_is_encrypted_so_there_is_no_cipher_or_mode_to_get_wrong() -> None:
+def test_the_one_cipher_is_aes_gcm() -> None:
     from_library = importers_of("cryptography")
     assert from_library == {
         "app/core/crypto.py": {
+            "cryptography.exceptions",
+            "cryptography.exceptions.InvalidTag",
+            "cryptography.hazmat.primitives.ciphers.aead",
+            "cryptography.hazmat.primitives.ciphers.aead.AESGCM",
             "cryptography.hazmat.primitives.hashes",
             "cryptography.hazmat.primitives.hashes.SHA256",
             "cryptography.hazmat.primitives.kdf.hkdf",
@@ -130,7 +134,8 @@ def test_nothing_is_encrypted_so_there_is_no_cipher_or_mode_to_get_wrong() -> No
         }
     }
     assert importers_of("joserfc.jwe", "Crypto", "nacl", "fernet") == {}
-    words = re.compile(r"\b(?:ECB|RSA1_5|PKCS1v15|AES|DES3?|RC4|Blowfish)\b")
+    assert [where.partition(":")[0] for where in calls_of("AESGCM")] == ["app/core/crypto.py"]
+    words = re.compile(r"\b(?:ECB|RSA1_5|PKCS1v15|CBC|DES3?|RC4|Blowfish)\b")
     assert [path.name for path in APP.rglob("*.py") if words.search(path.read_text())] == []
 
 

@@ -114,6 +114,8 @@ BAD = [
     ("EMAIL_VERIFICATION_EXPIRE_HOURS", "0"),
     ("EMAIL_CHANGE_EXPIRE_HOURS", "169"),
     ("INVITATION_EXPIRE_DAYS", "91"),
+    ("MFA", CANARY),
+    ("MFA_GRACE_DAYS", "91"),
     ("MAGIC_LINK", CANARY),
     ("MAGIC_LINK_EXPIRE_MINUTES", "61"),
     *[(name, f"http://{CANARY}.example.com/page") for name in MAILED_PAGES],

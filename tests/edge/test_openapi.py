@@ -37,6 +37,15 @@ def test_every_endpoint_is_there(document: dict[str, Any]) -> None:
         GET /users/invitations
         DELETE /users/invitations/{invitation_id}
         POST /auth/login
+        POST /auth/login/totp
+        POST /auth/login/recovery
+        GET /auth/mfa
+        POST /auth/mfa/totp
+        POST /auth/mfa/totp/confirm
+        DELETE /auth/mfa/totp
+        POST /auth/mfa/recovery-codes
+        DELETE /auth/mfa/remembered-devices
+        PUT /users/{user_id}/mfa
         POST /auth/logout
         POST /auth/logout-all
         POST /auth/refresh
@@ -111,6 +120,7 @@ def test_signed_in_operations_and_no_others_ask_for_a_token(document: dict[str, 
     assert document["components"]["securitySchemes"]["Login"]["flows"]["password"]["tokenUrl"] == "/auth/login"
     open_to_all = {name for name, operation in operations(document).items() if not operation.get("security")}
     public = {"register", "login", "refresh", "forgot-password", "reset-password", "verify-email", "verify-email/resend"}
+    public |= {"login/totp", "login/recovery"}
     public |= {"me/email/confirm", "me/email/undo", "invitations/accept", "end-session"}
     assert open_to_all == {f"POST /auth/{name}" for name in public} | {"GET /health/", "GET /health/live", "GET /health/ready"}
 

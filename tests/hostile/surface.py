@@ -33,6 +33,10 @@ def good_value(field: str) -> Any:
         "locale": "de",
         "transport": "body",
         "code": "ABCD-EFGH",
+        "attempt": f"attempt-{CANARY}",
+        "remember_device": True,
+        "required": True,
+        "reset": True,
         "recovery_code": f"{CANARY}-ABCD",
         "credential": {"id": CANARY},
         "new_email": f"{api.new_username()}.{CANARY}@example.org",
@@ -62,6 +66,8 @@ class Operation:
     def good_body(self) -> dict[str, Any]:
         """A body that passes validation."""
         body = {field: good_value(field) for field in self.fields}
+        if "totp" in self.path and "code" in body:
+            body["code"] = "123456"
         if self.path == "/auth/login":
             del body["email"]  # one of the two
         if self.path == "/auth/verify-email":

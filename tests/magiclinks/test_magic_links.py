@@ -129,7 +129,7 @@ async def test_a_browser_that_asked_is_known_by_its_cookie(client: AsyncClient, 
     assert 'authkeep-magic="";' in " ".join(done.headers.get_list("set-cookie"))
 
 
-@pytest.mark.asvs("V6.5.1")
+@pytest.mark.asvs("V6.5.1", "V6.6.2")
 async def test_a_link_that_was_carried_off_opens_nothing_in_another_browser(
     client: AsyncClient, server: Server, postman: Postman
 ) -> None:

@@ -3,7 +3,10 @@
 import pytest
 
 from tests.auth.holding import TickingClock
+from tests.mail.postman import postman
 from tests.support.clock import TravellingClock
+
+__all__ = ["clock", "postman"]
 
 
 @pytest.fixture

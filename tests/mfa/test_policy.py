@@ -9,7 +9,7 @@ from httpx2 import AsyncClient
 
 from app.core.server import Server
 from tests.auth.scene import assert_dead, claims_of, events, refresh, session_row, sid_of, status_of
-from tests.mail.postman import rows_of
+from tests.mail.postman import NEW_PASSWORD, Postman, rows_of
 from tests.mfa.app_of import STEP, Authenticator, attempt_of, first_step, new_guarded, second_step, start
 from tests.support import api
 from tests.support.clock import TravellingClock
@@ -68,7 +68,7 @@ async def test_the_attempt_is_taken_by_the_enrol_endpoints_and_no_other(client: 
         ("DELETE", "/auth/mfa/totp"),
         ("GET", "/auth/me"),
     ):
-        body = {} if method == "POST" else None
+        body: dict[str, str] | None = {} if method == "POST" else None
         assert (await client.request(method, path, headers=headers, json=body)).status_code == 401, path
     refused = await second_step(client, attempt, "123456")
     assert (refused.status_code, refused.json()["code"]) == (401, "attempt_invalid")
@@ -185,22 +185,16 @@ async def test_admins_have_no_say_over_their_own_and_need_a_fresh_proof(
     assert (old.status_code, old.json()["code"]) == (401, "insufficient_user_authentication")
 
 
-@pytest.mark.asvs("V6.4.3")
+@pytest.mark.asvs("V6.4.3", "V6.4.4")
 async def test_a_reset_of_the_password_leaves_the_factor_in_force(
-    client: AsyncClient, server: Server, clock: TravellingClock
+    client: AsyncClient, clock: TravellingClock, postman: Postman
 ) -> None:
-    from app.auth.deps import AuthKit
-    from app.core.caller import operator
-    from app.passwords.service import set_password
-    from app.users.service import get_by_name
-
     guarded = await new_guarded(client, clock)
-    async with server.database.read() as db:
-        user = await get_by_name(db, guarded.user.username)
-    new = "Another-harbour-72-kettle!"
-    await set_password(server.database, server.kit(AuthKit), operator(clock()), user.id, new, clock())
-    answer = (await client.post("/auth/login", json={"username": guarded.user.username, "password": new})).json()
-    assert answer["status"] == "mfa_required"
+    token = await postman.fetch_token(guarded.user.email)
+    assert (await postman.reset(token, NEW_PASSWORD)).status_code == 204
+    body = {"username": guarded.user.username, "password": NEW_PASSWORD}
+    answer = (await client.post("/auth/login", json=body)).json()
+    assert (answer["status"], answer["methods"]) == ("mfa_required", ["totp"])
     assert (await second_step(client, answer["attempt"], guarded.app.code(clock()))).status_code == 200
 
 

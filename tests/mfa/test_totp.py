@@ -23,7 +23,13 @@ from tests.mfa.app_of import STEP, Authenticator, attempt_of, enrol, first_step,
 from tests.support import api
 from tests.support.clock import TravellingClock
 
-OVERVIEW = {"methods": [], "totp_added_at": None, "recovery_codes_left": 0, "required": False, "enrol_by": None}
+OVERVIEW: dict[str, object] = {
+    "methods": [],
+    "totp_added_at": None,
+    "recovery_codes_left": 0,
+    "required": False,
+    "enrol_by": None,
+}
 
 
 async def test_an_app_is_set_up_confirmed_and_asked_for_at_the_next_login(

@@ -14,7 +14,19 @@ from app.audit.facts import Fact
 from app.audit.models import AuditEvent
 from app.core.server import Server
 from app.jobs import service as jobs
-from app.models import Base, DevMail, EmailChange, Invitation, PendingRegistration, Ticket
+from app.models import (
+    Base,
+    DevMail,
+    EmailChange,
+    Invitation,
+    LoginAttempt,
+    MfaRequirement,
+    PendingRegistration,
+    RecoveryCode,
+    RememberedDevice,
+    Ticket,
+    TotpFactor,
+)
 from tests.mail.postman import Postman, rows_of
 from tests.support import api
 
@@ -111,6 +123,13 @@ async def _rows(server: Server, user: api.User, former: str, wished: str) -> Non
         )
         for recipient in (user.email, former):
             db.add(DevMail(id=uuid4(), sent_at=now, recipient=recipient, subject="Hello", text=user.username, html=user.username))
+        digest, life = bytes(32), {"created_at": now, "expires_at": soon}
+        owed = {"owed": "mfa_required", "amr": "pwd", "epoch": 0, "tries": 1}
+        db.add(LoginAttempt(id=uuid4(), user_id=user_id, digest=digest, **owed, **life))
+        db.add(RememberedDevice(id=uuid4(), user_id=user_id, user_agent=AGENT, **life))
+        db.add(TotpFactor(id=uuid4(), user_id=user_id, secret_sealed=digest, created_at=now, last_step=0))  # not confirmed
+        db.add(RecoveryCode(id=uuid4(), user_id=user_id, digest=digest, created_at=now))
+        db.add(MfaRequirement(user_id=user_id, grace_ends_at=soon))
         await jobs.enqueue(db, "mail", {"template": "password-changed", "to": former, "values": {}}, soon)
 
 

@@ -31,6 +31,11 @@ NOT_SHOWN = {  # columns that the export leaves out, and why
     },
     "known_devices": {"user_id": "the account itself", "digest": "a secret's"},
     "login_failures": {"key": "a keyed digest", "told_at": "whether a mail was sent, which is an event"},
+    "login_attempts": {"user_id": "the account itself", "digest": "a secret's", "epoch": "for the server's own use"},
+    "remembered_devices": {"user_id": "the account itself"},
+    "totp_factors": {"user_id": "the account itself", "secret_sealed": "a secret", "last_step": "when a code was last used"},
+    "recovery_codes": {"user_id": "the account itself", "digest": "a secret's"},
+    "mfa_requirements": {"user_id": "the account itself"},
     "tickets": {"subject_id": "the account, or a row that is shown", "binding": "a digest of a browser's secret"},
     "jobs": {"lease": "the worker's own", "lease_until": "the worker's own", "failing_since": "the worker's own"}
     | {"last_error": "the name of an error"},
@@ -43,7 +48,7 @@ NOT_SHOWN = {  # columns that the export leaves out, and why
         "scheme": "of that hash",
     },
     "email_changes": {"user_id": "the account itself", "epoch": "for the server's own use", "old_email_key": "derived"},
-    "invitations": {"email_key": "derived from the address", "invited_by": "said by where it stands"},
+    "invitations": {"email_key": "derived from the address", "invited_by": "said by where it stands", "accepted_by": "as that"},
 }
 
 
