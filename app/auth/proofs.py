@@ -137,14 +137,15 @@ async def raise_proof(db: AsyncSession, kit: AuthKit, account: Account, caller: 
     """The caller's session after a factor was enrolled from it, by a fresh caller whose row is held; its cookie is a new one.
 
     The new factor is one more beside that by which the session was proved, and no newer proof: `auth_time` stays. A
-    session that a mailed link opened stays what it is: mail is no factor (ASVS V6.3.6).
+    session that rests on two factors stays what it is; so does one that a mailed link opened, since mail is no factor
+    (ASVS V6.3.6).
 
     Raises:
         TokenInvalid: as `renew_proof`.
     """
     session = await _session_of(db, caller)
     proof = Proof(session.authenticated_at, session.amr, session.acr, session.proved_with)
-    if BY_MAIL not in proof.amr.split() and not reaches(proof.acr, proved.acr):
+    if BY_MAIL not in proof.amr.split() and not reaches(proof.acr, AAL2):
         proof = Proof(proof.at, f"{proof.amr} {proved.amr}", proved.acr, factor_of(proved))
     return await renew_proof(db, kit, account, caller, proof, now)
 

@@ -55,7 +55,7 @@ NOT_SHOWN = {  # columns that the export leaves out, and why
         "public_key": "of no use to a person",
         "user_handle": "random, the authenticator's own name for the account",
     },
-    "invitations": {"email_key": "derived from the address", "invited_by": "said by where it stands"},
+    "invitations": {"email_key": "derived from the address", "invited_by": "said by where it stands", "accepted_by": "as that"},
 }
 
 
