@@ -33,7 +33,6 @@ HOW_OFTEN = settings(
     phases=[Phase.generate],  # the first order that is found will do
     suppress_health_check=list(HealthCheck),
 )
-)
 
 
 @dataclass
