@@ -33,6 +33,7 @@ class Fact(StrEnum):
     PASSWORD_RESET = "user.password.reset"  # noqa: S105 -- an event's name
     PASSWORD_CHANGED = "user.password.changed"  # noqa: S105 -- an event's name
     PASSWORD_CHANGE_FAILED = "user.password.change_failed"  # noqa: S105 -- an event's name
+    PASSWORD_REMOVED = "user.password.removed"  # noqa: S105 -- an event's name
     PASSWORD_SET = "user.password.set_by_operator"  # noqa: S105 -- an event's name
     PASSWORD_VOIDED = "user.password.voided"  # noqa: S105 -- an event's name
     EMAIL_VERIFIED = "user.email.verified"

@@ -61,7 +61,7 @@ async def reauthenticate(database: Database, kit: AuthKit, caller: Caller, given
             await _record(db, Fact.REAUTHENTICATION_FAILED, caller, now)
             raise PasswordWrong
         proof = await _prove(db, kit, user, caller, given, now)
-        await _record(db, Fact.REAUTHENTICATED, caller, now)
+        await _record(db, Fact.REAUTHENTICATED, caller, now, by=proof.amr)
         await repository.clear_failures(db, proof_lane_of(kit, user.id))
         return await renew_proof(db, kit, user.account(), caller, proof, now)
 
@@ -110,8 +110,9 @@ def factor_of(proved: Proved) -> str | None:
     return factor_key(proved.kind, proved.factor) if proved.factor else None
 
 
-async def _record(db: AsyncSession, fact: Fact, caller: Caller, now: datetime) -> None:
-    await audit.record(db, fact, caller.client, now, actor=caller.user_id, subject=caller.user_id, session=caller.session_id)
+async def _record(db: AsyncSession, fact: Fact, caller: Caller, now: datetime, **data: str) -> None:
+    who, session = caller.user_id, caller.session_id
+    await audit.record(db, fact, caller.client, now, actor=who, subject=who, session=session, **data)
 
 
 async def renew_proof(db: AsyncSession, kit: AuthKit, account: Account, caller: Caller, proof: Proof, now: datetime) -> Pair:
@@ -136,14 +137,15 @@ async def raise_proof(db: AsyncSession, kit: AuthKit, account: Account, caller: 
     """The caller's session after a factor was enrolled from it, by a fresh caller whose row is held; its cookie is a new one.
 
     The new factor is one more beside that by which the session was proved, and no newer proof: `auth_time` stays. A
-    session that a mailed link opened stays what it is: mail is no factor (ASVS V6.3.6).
+    session that rests on two factors stays what it is; so does one that a mailed link opened, since mail is no factor
+    (ASVS V6.3.6).
 
     Raises:
         TokenInvalid: as `renew_proof`.
     """
     session = await _session_of(db, caller)
     proof = Proof(session.authenticated_at, session.amr, session.acr, session.proved_with)
-    if BY_MAIL not in proof.amr.split() and not reaches(proof.acr, proved.acr):
+    if BY_MAIL not in proof.amr.split() and not reaches(proof.acr, AAL2):
         proof = Proof(proof.at, f"{proof.amr} {proved.amr}", proved.acr, factor_of(proved))
     return await renew_proof(db, kit, account, caller, proof, now)
 

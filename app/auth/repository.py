@@ -136,8 +136,10 @@ async def list_sessions(db: AsyncSession, user_id: uuid.UUID) -> list[Session]:
 
 async def blank_sessions(db: AsyncSession, user_id: uuid.UUID) -> list[uuid.UUID]:
     """Empty where an account's sessions came from; all have ended. Which those were."""
-    nothing = {"address": "", "user_agent": "", "rotated_by": None, "cookie_digest": None}
-    ended = update(Session).where(Session.user_id == user_id, Session.ended_at.is_not(None)).values(**nothing)
+    none = dict.fromkeys(("rotated_by", "cookie_digest", "opened_with", "proved_with"))
+    ended = (
+        update(Session).where(Session.user_id == user_id, Session.ended_at.is_not(None)).values(address="", user_agent="", **none)
+    )
     return list((await db.scalars(ended.returning(Session.id))).all())
 
 

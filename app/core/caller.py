@@ -1,8 +1,8 @@
 """Who is calling, with what proofs; and how a route says who may call it.
 
 Every route states one of `SignedIn`, `Assurance(…)`, `Fresh`, `Backed`, `Admin`, `FreshAdmin` or `PUBLIC`, every page one of
-`PageCaller`, `FreshPage`, `BackedPage`, `MaybeCaller` or `PUBLIC`; a test finds the one that does not. Routes take a bearer token or, from
-pages that may call, the session's cookie; pages take the cookie alone.
+`PageCaller`, `FreshPage`, `BackedPage`, `MaybeCaller` or `PUBLIC`; a test finds the one that does not. Routes take a bearer
+token or, from pages that may call, the session's cookie; pages take the cookie alone.
 """
 
 import uuid

@@ -40,11 +40,10 @@ class PostgresSessionChecks(PostgresBatches[tuple[uuid.UUID, datetime], LiveSess
 
 
 def _live(row: Row) -> LiveSession | None:
-    sid, used_at, user_id, username, email, role_name, verified, created_at, display_name, locale, *proof = row
-    authenticated_at, cookie, acr = proof
+    sid, used_at, user_id, username, email, role_name, verified, created_at, display_name, locale, proved_at, cookie, acr = row
     role = ROLES.get(role_name)
     if role is None:  # of a newer version, beside this one: no entry here, and nobody else's answer depends on it
         return None
     # libpq's PGTZ decides in which zone moments come.
     account = Account(user_id, username, email, role, verified, created_at.astimezone(UTC), display_name, locale)
-    return LiveSession(sid, used_at, account, authenticated_at.astimezone(UTC), cookie, acr)
+    return LiveSession(sid, used_at, account, proved_at.astimezone(UTC), cookie, acr)

@@ -108,13 +108,12 @@ class SqliteSessionChecks:
 
 
 def _live(session_id: uuid.UUID, row: Row) -> LiveSession | None:
-    _, used_at, user_id, username, email, role_name, verified, created_at, display_name, locale, *proof = row
-    authenticated_at, cookie, acr = proof
+    _, used_at, user_id, username, email, role_name, verified, created_at, display_name, locale, proved_at, cookie, acr = row
     role = ROLES.get(role_name)
     if role is None:  # of a newer version, beside this one
         return None
     account = Account(uuid.UUID(user_id), username, email, role, bool(verified), _moment(created_at), display_name, locale)
-    return LiveSession(session_id, _moment(used_at), account, _moment(authenticated_at), cookie, acr)
+    return LiveSession(session_id, _moment(used_at), account, _moment(proved_at), cookie, acr)
 
 
 def _moment(text: str) -> datetime:

@@ -12,7 +12,10 @@ OPEN = text("accepted_at IS NULL AND withdrawn_at IS NULL")
 
 
 class Invitation(Base):
-    """Leave for one address to make one account. At most one is open for an address: a newer withdraws the older."""
+    """Leave for one address to make one account. At most one is open for an address: a newer withdraws the older.
+
+    `accepted_by` is the account that was made: its address may be another one by the time it is exported or erased.
+    """
 
     __tablename__ = "invitations"
     __table_args__ = (
@@ -28,4 +31,5 @@ class Invitation(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     accepted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    accepted_by: Mapped[uuid.UUID | None]
     withdrawn_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

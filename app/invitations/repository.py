@@ -4,7 +4,7 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, literal, select, tuple_, update
+from sqlalchemy import ColumnElement, delete, literal, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import insert_into
@@ -45,6 +45,11 @@ async def accept_invitation(db: AsyncSession, invitation_id: uuid.UUID, now: dat
     return await db.scalar(accepted) is not None
 
 
+async def note_account(db: AsyncSession, invitation_id: uuid.UUID, user_id: uuid.UUID) -> None:
+    """Remember which account was made by it."""
+    await db.execute(update(Invitation).where(Invitation.id == invitation_id).values(accepted_by=user_id))
+
+
 async def withdraw(db: AsyncSession, invitation_id: uuid.UUID, now: datetime) -> bool:
     """True for the one who withdraws it."""
     return bool(await _withdraw(db, Invitation.id == invitation_id, now))
@@ -81,18 +86,22 @@ async def list_of(db: AsyncSession, user_id: uuid.UUID) -> list[Invitation]:
     return await _list(db, Invitation.invited_by == user_id)
 
 
-async def list_for(db: AsyncSession, email_key: str) -> list[Invitation]:
-    """What an address was sent, oldest first."""
-    return await _list(db, Invitation.email_key == email_key)
+async def list_for(db: AsyncSession, user_id: uuid.UUID, email_key: str) -> list[Invitation]:
+    """What an address was sent, and what an account was made by, oldest first."""
+    return await _list(db, _for(user_id, email_key))
+
+
+def _for(user_id: uuid.UUID, email_key: str) -> ColumnElement[bool]:
+    return (Invitation.email_key == email_key) | (Invitation.accepted_by == user_id)
 
 
 async def _list(db: AsyncSession, which: Any) -> list[Invitation]:
     return list((await db.scalars(select(Invitation).where(which).order_by(Invitation.created_at, Invitation.id))).all())
 
 
-async def delete_for(db: AsyncSession, email_key: str) -> list[uuid.UUID]:
-    """Forget what an address was sent; which those were."""
-    gone = delete(Invitation).where(Invitation.email_key == email_key).returning(Invitation.id)
+async def delete_for(db: AsyncSession, user_id: uuid.UUID, email_key: str) -> list[uuid.UUID]:
+    """Forget what an address was sent, and what an account was made by; which those were."""
+    gone = delete(Invitation).where(_for(user_id, email_key)).returning(Invitation.id)
     return list((await db.scalars(gone)).all())
 
 

@@ -70,6 +70,7 @@ async def _add(db: AsyncSession, kit: InvitationKit, caller: Caller, email: str,
     for _ in range(RACES):  # another admin may invite the same address at this moment
         for withdrawn in await repository.withdraw_for(db, name_key(email), now):
             await tickets.void(db, withdrawn, now)
+            await _record(db, Fact.INVITATION_WITHDRAWN, caller, now, invitation=str(withdrawn))
         if (added := await repository.add_invitation(db, values)) is not None:
             return added
     raise Unavailable
@@ -177,6 +178,7 @@ async def accept(
             )
         except EmailTaken:
             raise TicketInvalid from None
+        await repository.note_account(db, invitation.id, user.id)
         which, role = str(invitation.id), invitation.role
         await audit.record(db, Fact.INVITATION_ACCEPTED, client, now, actor=user.id, subject=user.id, invitation=which, role=role)
         for hear in REGISTERED.within(db):

@@ -24,6 +24,7 @@ NOBODY = ""  # for rows written so that known and unknown accounts cost the same
 SUBJECTS = {
     "password-reset": N_("Reset your password"),
     "password-changed": N_("Your password was changed"),
+    "password-removed": N_("Your password was removed"),
     "password-voided": N_("Your old password no longer works"),
     "signed-out-for-safety": N_("You were signed out for your safety"),
     "new-device": N_("A new sign-in to your account"),

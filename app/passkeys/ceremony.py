@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.core.crypto import b64decode, b64encode
+from app.passkeys.credentials import AssertedCredential, CreatedCredential
 from app.passkeys.deps import PasskeyKit
 from app.passkeys.models import CHALLENGE_LIFE, MOST_ID_BYTES, MOST_KEY_BYTES
 from app.passkeys.plain_cbor import check_authenticator_data, check_plain
-from app.passkeys.schemas import AssertedCredential, CreatedCredential
 
 CREATE, GET = "webauthn.create", "webauthn.get"
 EDDSA, ES256, RS256 = -8, -7, -257

@@ -31,3 +31,15 @@ class TooManyPasskeys(AppError):
     """The account has as many as it may have."""
 
     code, status, title = "too_many_passkeys", 409, "Remove a passkey before you add another"
+
+
+class PasskeysNeeded(AppError):
+    """An account without a password keeps two passkeys that verify their user, or one and recovery codes."""
+
+    code, status, title = "passkeys_needed", 409, "Without a password, you need two passkeys, or one and recovery codes"
+
+
+class PasswordNotFound(NotFound):
+    """The account has none."""
+
+    title = "There is no password"

@@ -2,16 +2,16 @@
 
 from app.core.crypto import keyed_digest
 
-LENGTHS = (16, 20, 32, 32, 32, 48, 64)  # of the ids that usual authenticators make
+LENGTHS = (16, 16, 20, 32, 32, 32, 48, 64)  # of the ids that usual authenticators make
 SECOND_BELOW = 64  # of 256: how often there are two
 
 
-def fake_ids(key: bytes, whose: str) -> list[bytes]:
-    """One or two ids that nobody can tell from an account's own; `whose` is the account's id, or what was typed."""
-    choice = keyed_digest(key, "shape", whose)
-    lengths = [LENGTHS[byte % len(LENGTHS)] for byte in choice[1:3]]
-    return [_fake(key, whose, place, length) for place, length in enumerate(lengths[: 2 if choice[0] < SECOND_BELOW else 1])]
+def fake_ids(key: bytes, typed: str) -> list[bytes]:
+    """One or two ids that nobody can tell from an account's own, by the name that was typed for it."""
+    choice = keyed_digest(key, "shape", typed)
+    lengths = [LENGTHS[byte & 7] for byte in choice[1:3]]
+    return [_fake(key, typed, place, length) for place, length in enumerate(lengths[: 2 if choice[0] < SECOND_BELOW else 1])]
 
 
-def _fake(key: bytes, whose: str, place: int, length: int) -> bytes:
-    return b"".join(keyed_digest(key, "id", whose, bytes([place, half])) for half in range(2))[:length]
+def _fake(key: bytes, typed: str, place: int, length: int) -> bytes:
+    return b"".join(keyed_digest(key, "id", typed, bytes([place, half])) for half in range(2))[:length]

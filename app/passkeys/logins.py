@@ -28,11 +28,11 @@ from app.database import Database
 from app.passkeys import challenges, repository
 from app.passkeys.ceremony import Assertion, Untrue, request_options, verify_assertion
 from app.passkeys.challenges import LOGIN, NOBODY, PROVE, binding
+from app.passkeys.credentials import AssertedCredential
 from app.passkeys.deps import PasskeyKit
 from app.passkeys.errors import PasskeyNotFound, PasskeyRefused
 from app.passkeys.fakes import fake_ids
 from app.passkeys.repository import KnownKey, Taken
-from app.passkeys.schemas import AssertedCredential
 from app.passkeys.service import KIND, proof_by, session_of
 from app.users import service as users
 from app.users.names import name_key
@@ -44,15 +44,16 @@ async def start_login(db: AsyncSession, kit: PasskeyKit, username: str | None, s
     """What to ask the browser with this secret for, so that somebody signs in by passkey alone.
 
     Without a username the person chooses among the passkeys of their device. With one, it lists the account's; and ones that
-    nobody has, always the same, for who has none or is unknown: it takes the same statements, and looks the same.
+    nobody has, always the same, for who has none or is unknown: it takes the same statements, and looks the same. A mail
+    address lists none: else it would tell whose username goes with it.
     """
     allowed: list[bytes] = []
     bound_to = binding(LOGIN, secret)
-    if username is not None:
+    if username is not None and "@" not in username:
         key = name_key(username)
         candidate = await users.find_candidate(db, key, now)
         found = await repository.list_credential_ids(db, candidate.id or random_id())
-        fakes = fake_ids(kit.fake_key, candidate.id.hex if candidate.id else key)
+        fakes = fake_ids(kit.fake_key, key)
         allowed = found or fakes
         bound_to = binding(LOGIN, secret, (candidate.id if found else None) or NOBODY)
     challenge = await challenges.make(db, LOGIN, bound_to, now)

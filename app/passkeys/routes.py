@@ -1,4 +1,4 @@
-"""/auth/passkeys: a person's own."""
+"""/auth/passkeys: a person's own; and doing without a password."""
 
 import uuid
 from typing import Annotated
@@ -11,7 +11,9 @@ from app.auth.errors import AttemptInvalid, LastFactor, TooManyTries
 from app.auth.schemas import LoginOut, ProofOut
 from app.auth.sessions import end_replaced
 from app.auth.steps import Onto
-from app.core.caller import PUBLIC, Fresh, SignedIn, bearer, fresh, signed_in
+from app.core.assurance import AAL2_PHR
+from app.core.caller import FRESH as FRESH_FOR
+from app.core.caller import PUBLIC, Assurance, Caller, Fresh, SignedIn, bearer, fresh, signed_in
 from app.core.client import ClientOf
 from app.core.cookies import DEVICE
 from app.core.csrf import check_origin_if_any
@@ -30,23 +32,24 @@ from app.core.problems import JSON_BODY, refusals
 from app.core.wire import JSON_ONLY
 from app.passkeys import service
 from app.passkeys.deps import Passkeys
-from app.passkeys.errors import PasskeyNotAdded, PasskeyNotFound, TooManyPasskeys
+from app.passkeys.errors import PasskeyNotAdded, PasskeyNotFound, PasskeysNeeded, PasswordNotFound, TooManyPasskeys
 from app.passkeys.schemas import AddOptionsIn, AddPasskeyIn, OptionsOut, PasskeyAddedOut, PasskeyOut, RenamePasskeyIn
 
-router = APIRouter(prefix="/auth/passkeys", tags=["passkeys"], dependencies=[JSON_ONLY])
+router = APIRouter(prefix="/auth", tags=["passkeys"], dependencies=[JSON_ONLY])
 NOT_SIGNED_IN = (Unauthenticated, TokenInvalid, CsrfRefused)
 FRESH = (*NOT_SIGNED_IN, ProofTooOld, ProofTooWeak)
 Token = Annotated[str | None, Security(bearer)]
+ByPasskey = Annotated[Caller, Assurance(AAL2_PHR, max_age=FRESH_FOR)]
 
 
-@router.get("", summary="My passkeys", responses=refusals(*NOT_SIGNED_IN))
+@router.get("/passkeys", summary="My passkeys", responses=refusals(*NOT_SIGNED_IN))
 async def list_passkeys(caller: SignedIn, db: DbRead) -> list[PasskeyOut]:
     """Oldest first."""
     return [PasskeyOut.of(each) for each in await service.list_own(db, caller)]
 
 
 @router.post(
-    "/options",
+    "/passkeys/options",
     summary="Begin to add a passkey",
     dependencies=[PUBLIC, Limited("mfa_enrol")],
     responses=refusals(*FRESH, AttemptInvalid, TooManyPasskeys, *JSON_BODY, TooManyRequests),
@@ -68,7 +71,7 @@ async def start_adding(
 
 
 @router.post(
-    "",
+    "/passkeys",
     status_code=201,
     response_model=PasskeyAddedOut,
     summary="Add a passkey",
@@ -107,7 +110,7 @@ async def add_passkey(
 
 
 @router.patch(
-    "/{passkey_id}",
+    "/passkeys/{passkey_id}",
     summary="Rename a passkey",
     responses=refusals(*NOT_SIGNED_IN, PasskeyNotFound, *JSON_BODY),
 )
@@ -117,12 +120,26 @@ async def rename_passkey(passkey_id: uuid.UUID, body: RenamePasskeyIn, caller: S
 
 
 @router.delete(
-    "/{passkey_id}",
+    "/passkeys/{passkey_id}",
     status_code=204,
     response_class=Response,
     summary="Remove a passkey",
-    responses=refusals(*FRESH, PasskeyNotFound, LastFactor, Invalid),
+    responses=refusals(*FRESH, PasskeyNotFound, PasskeysNeeded, LastFactor, Invalid),
 )
 async def remove_passkey(passkey_id: uuid.UUID, caller: Fresh, db: Db, now: Now) -> None:
     """It opens nothing any more, and the sessions that it opened end, but for the one that asks. A mail tells the owner."""
     await service.remove(db, caller, passkey_id, now)
+
+
+@router.delete(
+    "/password",
+    status_code=204,
+    response_class=Response,
+    summary="Do without a password",
+    responses=refusals(*NOT_SIGNED_IN, ProofTooWeak, PasswordNotFound, PasskeysNeeded),
+)
+async def remove_password(caller: ByPasskey, db: Db, now: Now) -> None:
+    """Sign in by passkey alone from here on; every other session ends. Takes a fresh proof by passkey, and two passkeys that
+    verify their user, or one and recovery codes. A mail tells the owner.
+    """
+    await service.remove_password(db, caller, now)

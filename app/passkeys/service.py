@@ -18,13 +18,14 @@ from app.core.caller import Caller, confirm
 from app.core.crypto import new_id, random_256
 from app.core.errors import TokenInvalid
 from app.database import Database
-from app.passkeys import challenges, repository
+from app.passkeys import challenges, passwordless, repository
 from app.passkeys.ceremony import NewKey, Untrue, creation_options, transports_of, verify_creation
 from app.passkeys.challenges import ADD, binding
+from app.passkeys.credentials import CreatedCredential
 from app.passkeys.deps import PasskeyKit
 from app.passkeys.errors import PasskeyNotAdded, PasskeyNotFound, TooManyPasskeys
 from app.passkeys.models import Passkey
-from app.passkeys.schemas import CreatedCredential
+from app.passkeys.passwordless import check_ways_in
 from app.users import service as users
 from app.users.models import User
 
@@ -188,13 +189,24 @@ async def remove(db: AsyncSession, caller: Caller, passkey_id: uuid.UUID, now: d
 
     Raises:
         PasskeyNotFound: it is none of theirs.
-        LastFactor: see there.
+        PasskeysNeeded, LastFactor: see there.
     """
     user = await _hold_own(db, caller, now)
     if not await repository.delete_passkey(db, passkey_id, user.id):
         raise PasskeyNotFound
+    if user.password_hash is None:
+        await check_ways_in(db, user)
     await sessions.end_opened_with(db, user.id, KIND, passkey_id, now, but=caller.session_id)
     await steps.note_removed(db, user, KIND, caller, now)
+
+
+async def remove_password(db: AsyncSession, caller: Caller, now: datetime) -> None:
+    """From here on the caller signs in by passkey alone.
+
+    Raises:
+        PasswordNotFound, PasskeysNeeded: see there.
+    """
+    await passwordless.remove_password(db, caller, await _hold_own(db, caller, now), now)
 
 
 async def remove_all(db: AsyncSession, user_id: uuid.UUID) -> None:

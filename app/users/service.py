@@ -144,6 +144,12 @@ async def set_password_hash(db: AsyncSession, user: User, password_hash: str, sc
     await tickets.void(db, user.id, now)
 
 
+async def clear_password(db: AsyncSession, user: User, now: datetime) -> None:
+    """No password is right any more; the row is locked. Links mailed before are void from here on."""
+    await repository.update_user(db, user.id, password_hash=None, password_changed_at=now, epoch=user.epoch + 1)
+    await tickets.void(db, user.id, now)
+
+
 async def note_verified(db: AsyncSession, user: User, now: datetime) -> bool:
     """The person proved to read mail at the account's address; the row is locked. False if that was known."""
     if user.email_verified:
@@ -240,7 +246,7 @@ async def set_role(db: AsyncSession, caller: Caller, user_id: uuid.UUID, role: R
     _keep_an_admin(user, admins)
     before = user.role
     await repository.update_user(db, user.id, role=role, epoch=user.epoch + 1)
-    await _end_access(db, user.id, "role_changed", now)
+    await end_access(db, user.id, "role_changed", now)
     await _record(db, Fact.ROLE_CHANGED, caller, user, now, before=before, after=role)
     return await get_user(db, user.id)
 
@@ -257,7 +263,7 @@ async def set_active(db: AsyncSession, caller: Caller, user_id: uuid.UUID, now: 
     if not active:
         _keep_an_admin(user, admins)
         await tickets.void(db, user.id, now)
-        await _end_access(db, user.id, "disabled", now)
+        await end_access(db, user.id, "disabled", now)
     await repository.update_user(db, user.id, disabled_at=None if active else now, epoch=user.epoch + 1)
     await _record(db, Fact.STATUS_CHANGED, caller, user, now, before=not active, after=active)
     return await get_user(db, user.id)
@@ -271,7 +277,7 @@ async def delete_user(db: AsyncSession, caller: Caller, user_id: uuid.UUID, now:
     """
     user, admins = await _hold(db, caller, user_id, now)
     _keep_an_admin(user, admins)
-    await _end_access(db, user.id, "deleted", now)
+    await end_access(db, user.id, "deleted", now)
     await erase(db, user, now)
     await _record(db, Fact.USER_DELETED, caller, user, now)
 
@@ -317,7 +323,7 @@ async def leave(db: AsyncSession, caller: Caller, now: datetime) -> datetime:
     user, admins = await _hold(db, caller, caller.me.id, now)
     _keep_an_admin(user, admins)
     await tickets.void(db, user.id, now)
-    await _end_access(db, user.id, "left", now)
+    await end_access(db, user.id, "left", now)
     await repository.update_user(db, user.id, leaving_at=now, epoch=user.epoch + 1)
     await _record(db, Fact.LEAVING_STARTED, caller, user, now)
     erased_at = now + KEPT_AFTER_LEAVING
@@ -339,7 +345,7 @@ async def erase_who_left(db: AsyncSession, user_id: uuid.UUID, client: Client, n
     user = await repository.lock_user(db, user_id)
     if user is None or user.leaving_at is None or user.leaving_at > now - KEPT_AFTER_LEAVING:
         return False
-    await _end_access(db, user.id, "erased", now)
+    await end_access(db, user.id, "erased", now)
     await erase(db, user, now)
     await audit.record(db, Fact.USER_ERASED, client, now, subject=user.id)
     return True
@@ -375,7 +381,8 @@ def _keep_an_admin(user: User, admins: set[uuid.UUID]) -> None:
         raise LastAdmin
 
 
-async def _end_access(db: AsyncSession, user_id: uuid.UUID, reason: str, now: datetime) -> None:
+async def end_access(db: AsyncSession, user_id: uuid.UUID, reason: str, now: datetime) -> None:
+    """End what the account has open, its invitations too; the row is locked. `reason` is what sessions record."""
     for end in ACCESS_ENDED.within(db):
         await end(db, user_id, reason, now)
 

@@ -94,8 +94,8 @@ async def confirm_change(db: AsyncSession, kit: VerificationKit, token: str, cli
 async def undo_change(db: AsyncSession, auth: AuthKit, kit: VerificationKit, token: str, client: Client, now: datetime) -> None:
     """Give the account back to who reads mail at its old address, whatever was done to it since.
 
-    The address is as before this change, every session ends, the password is void until a reset, whose link is mailed at once.
-    Changes that came after this one can't be undone in their turn.
+    The address is as before this change, every session ends, open invitations are withdrawn, the password is void until a
+    reset, whose link is mailed at once. Changes that came after this one can't be undone in their turn.
 
     Raises:
         TicketInvalid: the link is not good (any more).
@@ -121,9 +121,12 @@ async def undo_change(db: AsyncSession, auth: AuthKit, kit: VerificationKit, tok
 
 
 async def _lock_out(db: AsyncSession, auth: AuthKit, user: User, client: Client, now: datetime) -> None:
-    await users.set_password_hash(db, user, auth.passwords.nobodys, auth.passwords.label, now)
+    if user.password_hash is None:  # nor does it get one by this
+        await users.clear_password(db, user, now)
+    else:
+        await users.set_password_hash(db, user, auth.passwords.nobodys, auth.passwords.label, now)
     await users.stay(db, user)
-    await sessions.end_sessions_of(db, user.id, "email_change_undone", now)
+    await users.end_access(db, user.id, "email_change_undone", now)
     await sessions.forget_devices(db, user.id)
     for start in START_RESET.within(db):
         await start(db, user, client, now)

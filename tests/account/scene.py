@@ -129,11 +129,17 @@ def new_person(username: str | None = None) -> Person:
 
 @asynccontextmanager
 async def scene(
-    browser: Browser, smtp: SmtpServer, env: Mapping[str, str], folder: Path, *, launcher: Path | None = None
+    browser: Browser,
+    smtp: SmtpServer,
+    env: Mapping[str, str],
+    folder: Path,
+    *,
+    launcher: Path | None = None,
+    host: str = "127.0.0.1",
 ) -> AsyncIterator[Scene]:
-    """The server of this environment, at an address that is its PUBLIC_URL."""
+    """The server of this environment, at an address that is its PUBLIC_URL; passkeys belong to names, so not to 127.0.0.1."""
     port = free_port()
-    url = f"http://127.0.0.1:{port}"
+    url = f"http://{host}:{port}"
     full = {**env, **SPEED, "PUBLIC_URL": url, "PORT": str(port)}
     with ServerProcess("serve", full, folder, port=port, launcher=launcher) as process:
         process.wait_ready()

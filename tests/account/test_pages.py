@@ -45,6 +45,13 @@ async def test_every_page_is_whole_in_each_language(client: AsyncClient) -> None
     assert same == set()
 
 
+@pytest.mark.env(REGISTRATION="closed")
+async def test_where_nobody_gets_an_account_the_page_sends_nobody_for_an_invitation(client: AsyncClient) -> None:
+    answer = await client.get("/account/sign-up")
+    assert (answer.status_code, "New accounts can&#39;t be made here" in answer.text) == (403, True)
+    assert "invitation" not in answer.text
+
+
 async def test_an_error_speaks_the_persons_language_too(client: AsyncClient) -> None:
     user = await api.new_user(client)
     visitor = Visitor(client)

@@ -10,6 +10,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from httpx2 import AsyncClient, Response
+from sqlalchemy.exc import OperationalError
 
 from app.auth import proofs, steps
 from app.auth.credentials import SessionCredentials
@@ -94,7 +95,7 @@ async def call(app: FastAPI, client: AsyncClient, method: str, path: str, header
     return await client.request(method, url, json=body, headers=headers)
 
 
-@pytest.mark.asvs("V7.5.1", "V7.5.3")
+@pytest.mark.asvs("V7.5.1")
 async def test_what_does_lasting_harm_wants_the_second_factor_of_who_has_one(
     app: FastAPI, client: AsyncClient, server: Server, user: api.User, clock: TravellingClock
 ) -> None:
@@ -129,7 +130,20 @@ async def test_a_server_that_does_not_ask_for_it_is_found(
     assert (await client.get("/auth/me/export", headers=headers)).status_code == 200
 
 
-@pytest.mark.asvs("V7.5.1", "V7.5.3")
+@pytest.mark.promise("P6")
+async def test_who_can_not_be_asked_about_is_let_in_nowhere(
+    client: AsyncClient, user: api.User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def stuck(*_: object) -> None:
+        raise OperationalError("SELECT", {}, Exception("gone"))
+
+    monkeypatch.setattr("app.auth.repository.list_factors", stuck)
+    answer = await client.get("/auth/me/export", headers=user.headers)
+    assert code_of(answer) == (503, "unavailable")
+    assert (await client.get("/auth/me", headers=user.headers)).status_code == 200
+
+
+@pytest.mark.asvs("V7.5.1")
 async def test_pages_lead_to_where_it_can_be_given(
     app: FastAPI, client: AsyncClient, server: Server, clock: TravellingClock
 ) -> None:
@@ -203,7 +217,7 @@ async def test_password_and_code_make_a_proof_of_two_factors(
     clock.advance(FRESH + timedelta(seconds=5))
     assert wants_more(await client.get("/auth/me/export", headers=better))
     (event,) = await events(server, "user.reauthenticated")
-    assert event.session_id == sid_of(user.tokens)
+    assert (event.session_id, event.data) == (sid_of(user.tokens), {"by": "pwd otp"})
 
 
 async def test_a_recovery_code_does_as_well(client: AsyncClient, server: Server, user: api.User, clock: TravellingClock) -> None:
@@ -379,21 +393,24 @@ async def test_enrolling_raises_the_session_that_did_it_and_moves_no_moment(
     assert wants_more(await client.post("/auth/mfa/recovery-codes", headers=headers))
 
 
-async def test_a_session_that_mail_opened_does_not_rise(server: Server, user: api.User) -> None:
-    proved_by_app = Proved("otp", "totp", uuid.uuid4())
+@pytest.mark.asvs("V6.3.6")
+async def test_a_session_rises_from_the_password_and_from_nothing_else(server: Server, user: api.User) -> None:
+    """Not from mail, which is no factor; and what rests on another factor goes on to do so."""
+    key = Proved("passkey", "passkey", uuid.uuid4(), "aal2-phr")
     for amr, acr, risen in (
-        ("mail", "aal1", ("mail", "aal1")),
-        ("mail otp", "aal1", ("mail otp", "aal1")),
-        ("pwd", "aal1", ("pwd otp", "aal2")),
-        ("passkey", "aal2-phr", ("passkey", "aal2-phr")),
+        ("mail", "aal1", ("mail", "aal1", None)),
+        ("mail otp", "aal1", ("mail otp", "aal1", None)),
+        ("pwd otp", "aal2", ("pwd otp", "aal2", None)),
+        ("passkey", "aal2-phr", ("passkey", "aal2-phr", None)),
+        ("pwd", "aal1", ("pwd passkey", "aal2-phr", f"passkey:{key.factor.hex if key.factor else None}")),
     ):
         await prove_row(server, sid_of(user.tokens), acr, amr)
         caller = await caller_of(server, user)
         async with server.database.write() as db:
             await users.lock_user(db, caller.me.id)
-            await proofs.raise_proof(db, server.kit(AuthKit), caller.me, caller, proved_by_app, server.clock())
+            await proofs.raise_proof(db, server.kit(AuthKit), caller.me, caller, key, server.clock())
         row = await session_row(server, sid_of(user.tokens))
-        assert (row.amr, row.acr) == risen
+        assert (row.amr, row.acr, row.proved_with) == risen
 
 
 async def test_a_change_of_password_keeps_what_the_session_rested_on(
@@ -413,6 +430,7 @@ async def test_a_change_of_password_keeps_what_the_session_rested_on(
     assert wants_more(await client.get("/auth/me/export", headers=api.bearer(answer.json())))
 
 
+@pytest.mark.asvs("V6.5.6")
 @pytest.mark.promise("P2")
 async def test_losing_a_factor_ends_what_it_opened_or_proved_but_for_who_acts(
     client: AsyncClient, server: Server, user: api.User, clock: TravellingClock, env: dict[str, str]
@@ -472,6 +490,7 @@ async def test_a_proof_that_comes_after_the_end_is_none(
 # Admins.
 
 
+@pytest.mark.asvs("V6.3.3")
 @pytest.mark.parametrize("rule", ["optional", "admins", "required"])
 async def test_admins_act_by_a_second_factor_where_they_must_have_one(
     settings: Any, clock: TravellingClock, env: dict[str, str], rule: str
@@ -492,6 +511,7 @@ async def test_admins_act_by_a_second_factor_where_they_must_have_one(
             assert (await client.get("/users/", headers=api.bearer(again.json()))).status_code == 200
 
 
+@pytest.mark.asvs("V6.3.3")
 async def test_past_the_grace_an_older_session_of_an_admin_without_a_factor_administers_nothing(
     clock: TravellingClock, env: dict[str, str]
 ) -> None:

@@ -22,7 +22,7 @@ from app.tickets import service as tickets
 from app.tickets.service import TicketInvalid
 from app.users import service as users
 from tests.invitations.hosting import DEAD, GUEST, accept, invite, invited, open_ones, refusal
-from tests.mail.postman import Postman, rows_of
+from tests.mail.postman import Postman, dump_of, rows_of
 from tests.support import api
 from tests.support.apps import client_of, running
 from tests.support.smtp import SmtpServer
@@ -221,6 +221,20 @@ async def test_an_invitation_opens_nothing_else(admin: api.User, postman: Postma
         assert refusal(await client.post(path, json={"token": token})) == DEAD
     assert refusal(await postman.reset(token)) == DEAD
     assert (await accept(client, token)).status_code == 201
+
+
+async def test_it_is_exported_and_erased_with_the_account_though_that_has_another_address_by_now(
+    admin: api.User, postman: Postman, client: AsyncClient, server: Server
+) -> None:
+    account = (await accept(client, await invited(postman, admin))).json()
+    moved = {"email": "moved@example.org", "email_key": "moved@example.org"}
+    async with server.database.write() as db:
+        await db.execute(update(User).where(User.username_key == "guest1").values(**moved))
+    own = api.bearer(await api.login(client, "guest1"))
+    (received,) = (await client.get("/auth/me/export", headers=own)).json()["data"]["invitations"]["received"]
+    assert received["email"] == GUEST
+    assert (await client.delete(f"/users/{account['id']}", headers=admin.headers)).status_code == 204
+    assert GUEST not in await dump_of(server)
 
 
 @pytest.mark.env(RATE_LIMIT_ENABLED="true", RATE_LIMIT_INVITATION="2/hour")

@@ -62,11 +62,16 @@ async def test_odd_bodies_are_refused(admin: api.User, client: AsyncClient, serv
     assert await rows_of(server, "invitations") == []
 
 
-async def test_a_newer_invitation_withdraws_the_older(admin: api.User, postman: Postman, client: AsyncClient) -> None:
+async def test_a_newer_invitation_withdraws_the_older(
+    admin: api.User, postman: Postman, client: AsyncClient, server: Server
+) -> None:
     older = await invited(postman, admin, role="admin")
     newer = await invited(postman, admin, GUEST.title())
     assert await open_ones(client, admin) == [GUEST.title().replace("Example.Org", "example.org")]
     assert refusal(await accept(client, older)) == DEAD
+    facts = [(row["fact"], row["data"]["invitation"]) for row in await rows_of(server, "audit_events") if "invit" in row["fact"]]
+    (first, second) = [which for fact, which in facts if fact == "user.invited"]
+    assert facts == [("user.invited", first), ("user.invitation.withdrawn", first), ("user.invited", second)]
     assert (await accept(client, newer)).json()["role"] == "user"
 
 

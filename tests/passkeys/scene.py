@@ -19,20 +19,20 @@ async def creation(client: AsyncClient, headers: Mapping[str, str]) -> Json:
     return options
 
 
-async def add(client: AsyncClient, headers: Mapping[str, str], credential: Any, **more: Any) -> Response:
-    return await client.post("/auth/passkeys", headers=headers, json={"credential": credential, **more})
+async def add(client: AsyncClient, user: User, credential: Any, **more: Any) -> Response:
+    """The answer; who added a passkey goes on with the tokens that it brings."""
+    answer = await client.post("/auth/passkeys", headers=user.headers, json={"credential": credential, **more})
+    if answer.status_code == 201:
+        user.tokens.update(answer.json()["tokens"])
+    return answer
 
 
 async def enrol(
-    client: AsyncClient,
-    headers: Mapping[str, str],
-    authenticator: Authenticator | None = None,
-    bend: Bends | None = None,
-    **more: Any,
+    client: AsyncClient, user: User, authenticator: Authenticator | None = None, bend: Bends | None = None, **more: Any
 ) -> Json:
     """Add a passkey; what the server shows of it."""
     authenticator = authenticator or Authenticator()
-    answer = await add(client, headers, authenticator.create(await creation(client, headers), bend), **more)
+    answer = await add(client, user, authenticator.create(await creation(client, user.headers), bend), **more)
     assert answer.status_code == 201, answer.text
     added: Json = answer.json()["passkey"]
     return added
@@ -49,9 +49,7 @@ async def somebody(client: AsyncClient, authenticator: Authenticator, count: int
     """Somebody new with passkeys in this authenticator, signed in by password and the first of them."""
     user = await new_user(client)
     for _ in range(count):
-        answer = await add(client, user.headers, authenticator.create(await creation(client, user.headers)))
-        assert answer.status_code == 201, answer.text
-        user.tokens.update(answer.json()["tokens"])
+        await enrol(client, user, authenticator)
     return user
 
 

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from app.passkeys import ceremony
 from app.passkeys.ceremony import NewKey, Untrue
+from app.passkeys.credentials import AssertedCredential, CreatedCredential
 from app.passkeys.deps import PasskeyKit
-from app.passkeys.schemas import AssertedCredential, CreatedCredential
 from tests.passkeys.authenticator import (
     AT,
     BE,

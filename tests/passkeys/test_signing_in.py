@@ -12,7 +12,7 @@ from app.core.server import Server
 from tests.auth.scene import claims_of, events, execute, session_row, sid_of, two_clients
 from tests.mail.postman import rows_of
 from tests.passkeys.authenticator import BE, BS, UP, UV, Authenticator, Passkey, b64, bent, unb64
-from tests.passkeys.scene import asking, passkeys_of, send, sign_in, somebody
+from tests.passkeys.scene import asking, creation, passkeys_of, send, sign_in, somebody
 from tests.passkeys.test_ceremony import ASSERTION, NOT_ATTESTED, OTHER_WAY
 from tests.support.api import bearer, new_user
 from tests.support.clock import TravellingClock
@@ -26,7 +26,7 @@ WATCHED = ("sessions", "passkeys", "jobs", "known_devices", "users")
 async def test_a_passkey_is_the_whole_login(client: AsyncClient, server: Server, by_name: bool) -> None:
     authenticator = Authenticator(step=1)
     user = await somebody(client, authenticator)
-    answer = await sign_in(client, authenticator, username=user.email.upper() if by_name else None)
+    answer = await sign_in(client, authenticator, username=user.username.upper() if by_name else None)
     assert answer.status_code == 200, answer.text
     tokens = answer.json()
     claims = claims_of(tokens["access_token"])
@@ -157,7 +157,7 @@ async def test_a_challenge_is_good_for_its_browser_its_purpose_and_five_minutes(
     assert other["request"] == asked["request"]  # one browser
     assert (await send(client, credential, request=asked["request"])).status_code == 200
 
-    of_adding = (await client.post("/auth/passkeys/options", headers=user.headers)).json()["public_key"]
+    of_adding = await creation(client, user.headers)
     credential = authenticator.sign(of_adding | {"allowCredentials": []})
     assert (await send(client, credential, request=asked["request"])).status_code == 401
 
@@ -180,7 +180,7 @@ async def test_the_named_account_and_no_other_may_answer(client: AsyncClient) ->
     authenticator = Authenticator()
     user = await somebody(client, authenticator)
     other = await somebody(client, Authenticator())
-    for name in (other.username, "nobody-at-all", "nobody@example.com"):
+    for name in (other.username, "nobody-at-all"):
         asked = await asking(client, username=name)
         credential = authenticator.sign(asked["public_key"], passkey=authenticator.held[0])
         assert (await send(client, credential, request=asked["request"])).status_code == 401
@@ -199,8 +199,8 @@ async def test_unknown_accounts_and_those_without_passkeys_look_like_others(clie
 
     authenticator = Authenticator()
     holder, without = await somebody(client, authenticator), await new_user(client)
-    assert await ids(holder.username) == await ids(holder.email) == [b64(authenticator.held[0].id)]
-    assert await ids(without.username) == await ids(without.email) == await ids(without.username.upper())
+    assert await ids(holder.username) == [b64(authenticator.held[0].id)]
+    assert await ids(without.username) == await ids(without.username.upper())
     assert await ids("nobody") == await ids("NOBODY")
     assert await ids("nobody") != await ids("somebody")
     fakes = [await ids(f"stranger{number}") for number in range(60)]
@@ -212,6 +212,17 @@ async def test_unknown_accounts_and_those_without_passkeys_look_like_others(clie
     forged = Passkey(authenticator.held[0].key, unb64((await ids("nobody"))[0]), bytes(64))
     answer = await send(client, authenticator.sign(asked["public_key"], passkey=forged), request=asked["request"])
     assert (answer.status_code, answer.json()["code"]) == (401, "passkey_refused")
+
+
+@pytest.mark.asvs("V6.3.8")
+async def test_a_mail_address_lists_nothing_so_it_does_not_tell_whose_username_it_goes_with(client: AsyncClient) -> None:
+    authenticator = Authenticator()
+    user = await somebody(client, authenticator)
+    for address in (user.email, user.email.upper(), "nobody@example.com", "@", f"{user.username}@"):
+        asked = await asking(client, username=address)
+        assert asked["public_key"]["allowCredentials"] == []
+    # What the device finds by itself is as good as without a name.
+    assert (await sign_in(client, authenticator, username=user.email)).status_code == 200
 
 
 async def test_other_replicas_give_the_same_fakes(

@@ -10,6 +10,7 @@ from sqlalchemy import update
 from app.core.server import Server
 from app.models import User
 from app.verification import changes
+from tests.invitations.hosting import accept, invited
 from tests.mail.postman import NEW_PASSWORD, RESET, Postman, rows_of, token_in
 from tests.support import api
 from tests.support.clock import TravellingClock
@@ -60,6 +61,17 @@ async def test_it_restores_the_address_ends_all_sessions_voids_the_password_and_
     assert not any("?" in link for link in links_in(told[0]))
     assert "user.email.change_undone" in await facts_of(server)
     assert refusal(await undo(client, token)) == DEAD
+
+
+async def test_nobody_comes_by_an_invitation_of_whoever_had_the_account(
+    app: FastAPI, postman: Postman, client: AsyncClient
+) -> None:
+    victim, other = await api.new_admin(app, client), await api.new_admin(app, client)
+    back = await undo_token(postman, victim, victim.email, THIEF)
+    of_thief, of_other = await invited(postman, victim, FURTHER, "admin"), await invited(postman, other)
+    assert (await undo(client, back)).status_code == 204
+    assert refusal(await accept(client, of_thief, "accomplice")) == DEAD
+    assert (await accept(client, of_other)).status_code == 201  # the control
 
 
 async def test_a_void_password_costs_a_login_what_any_other_costs(postman: Postman, client: AsyncClient, server: Server) -> None:
