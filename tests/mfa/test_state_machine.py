@@ -189,6 +189,11 @@ def machine_in(world: World) -> type[RuleBasedStateMachine]:
             self.give_code(who, 0, "right", remember)
 
         @rule(who=PEOPLE)
+        def come_back(self, who: int) -> None:
+            self.sign_in(who, remember=True)
+            self.log_in(who, 0, who)
+
+        @rule(who=PEOPLE)
         def recover(self, who: int) -> None:
             self.act(who, 0, "codes")
             self.log_in(who, None, who)
