@@ -80,7 +80,7 @@ async def test_no_query_makes_a_crash_or_is_shown(app: FastAPI, client: AsyncCli
 
 async def test_no_query_anywhere_is_a_problem(app: FastAPI, log: io.StringIO) -> None:
     for operation in operations(app):
-        path = operation.url(user_id="x", session_id="x", invitation_id="x").encode()
+        path = operation.url(user_id="x", session_id="x", invitation_id="x", passkey_id="x").encode()
         for query in (b"token=" + CANARY.encode(), b"\xff\xfe\x00" + CANARY.encode(), b"&" * 5_000, b"=" * 5_000, b"a=%"):
             answer = await send(app, operation.method, path, query=query)
             assert wrong_with(answer) is None, (str(operation), query[:20])
@@ -184,7 +184,7 @@ async def test_methods_that_no_route_has_are_refused(app: FastAPI, log: io.Strin
     for operation in operations(app):
         if operation.path == "/auth/verify":  # a gateway may ask it by any method
             continue
-        path = operation.url(user_id="x", session_id="x", invitation_id="x").encode()
+        path = operation.url(user_id="x", session_id="x", invitation_id="x", passkey_id="x").encode()
         for method in methods:
             if (method, operation.path) in routed:
                 continue
@@ -228,7 +228,7 @@ async def test_no_authorization_header_makes_a_crash_or_lets_in(app: FastAPI, lo
     closed = [operation for operation in operations(app) if operation.signed_in]
     assert len(closed) >= 10
     for operation in closed:
-        path = operation.url(user_id="x", session_id="x", invitation_id="x").encode()
+        path = operation.url(user_id="x", session_id="x", invitation_id="x", passkey_id="x").encode()
         for values in AUTHORIZATIONS:
             headers = [(b"authorization", value) for value in values]
             answer = await send(app, operation.method, path, headers=headers)
