@@ -186,8 +186,8 @@ async def test_methods_that_no_route_has_are_refused(app: FastAPI, log: io.Strin
             continue
         path = operation.url(user_id="x", session_id="x", invitation_id="x", passkey_id="x").encode()
         for method in methods:
-            if (method, operation.path) in routed:
-                continue
+            if (method, operation.path) in routed or (method, operation.path) == ("PATCH", "/auth/passkeys/options"):
+                continue  # the latter might be a passkey's id
             answer = await send(app, method, path, body=b"")
             assert answer.status == 405, (method[:10], str(operation))
             assert wrong_with(answer, ok=False) is None
@@ -195,6 +195,13 @@ async def test_methods_that_no_route_has_are_refused(app: FastAPI, log: io.Strin
     assert CANARY not in log.getvalue().lower()
 
 
+# Without a token they look for a login's attempt in the body, so they want one first; tests/mfa and tests/passkeys send it.
+OR_BY_ATTEMPT = {
+    "POST /auth/mfa/totp",
+    "POST /auth/mfa/totp/confirm",
+    "POST /auth/passkeys",
+    "POST /auth/passkeys/options",
+}
 AUTHORIZATIONS: list[list[bytes]] = [
     [b""],
     [b"Bearer"],
@@ -225,7 +232,7 @@ AUTHORIZATIONS: list[list[bytes]] = [
 @pytest.mark.asvs("V1.5.2", "V16.2.5")
 async def test_no_authorization_header_makes_a_crash_or_lets_in(app: FastAPI, log: io.StringIO) -> None:
     wrong = []
-    closed = [operation for operation in operations(app) if operation.signed_in]
+    closed = [operation for operation in operations(app) if operation.signed_in and str(operation) not in OR_BY_ATTEMPT]
     assert len(closed) >= 10
     for operation in closed:
         path = operation.url(user_id="x", session_id="x", invitation_id="x", passkey_id="x").encode()
