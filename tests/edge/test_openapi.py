@@ -125,7 +125,11 @@ def test_every_refusal_is_described_as_a_problem(document: dict[str, Any]) -> No
 
 
 def test_signed_in_operations_and_no_others_ask_for_a_token(document: dict[str, Any]) -> None:
-    assert list(document["components"]["securitySchemes"]) == ["Login"]
+    assert list(document["components"]["securitySchemes"]) == ["Login", "Token"]
+    token = document["components"]["securitySchemes"]["Token"]
+    assert (token["type"], token["scheme"]) == ("http", "bearer")
+    either = [operation["security"] for operation in operations(document).values() if operation.get("security")]
+    assert all(security == [{"Login": []}, {"Token": []}] for security in either)
     assert document["components"]["securitySchemes"]["Login"]["flows"]["password"]["tokenUrl"] == "/auth/login"
     open_to_all = {name for name, operation in operations(document).items() if not operation.get("security")}
     public = {"register", "login", "refresh", "forgot-password", "reset-password", "verify-email", "verify-email/resend"}
