@@ -1,5 +1,5 @@
 // Forms that are sent with what a passkey made or signed. The server gives the options, passkeys.js does the ceremony, and each
-// way it can fail has a sentence in the page. Without script the forms stay hidden, and <noscript> says why.
+// way it can fail has a sentence in the page. Without script the forms stay hidden, and the page says why.
 
 import { addPasskey, canAutofill, isSupported, PasskeyError, usePasskey } from "./passkeys.js";
 
