@@ -227,6 +227,10 @@ def _tries_of(kit: AuthKit, user_id: uuid.UUID) -> bytes:
     return keyed_digest(kit.lane_key, "second-proof", user_id.bytes)
 
 
+def _telling_of(kit: AuthKit, user_id: uuid.UUID) -> bytes:
+    return keyed_digest(kit.lane_key, "second-proof-told", user_id.bytes)
+
+
 async def check_proof(
     db: AsyncSession, kit: AuthKit, user: User, bound_to: uuid.UUID, method: str, value: Any, client: Client, now: datetime
 ) -> Proved:
@@ -257,7 +261,10 @@ def proof_by(db: AsyncSession, method: str) -> SecondProof:
 
 async def _note_failure(db: AsyncSession, kit: AuthKit, user: User, method: str, client: Client, now: datetime) -> None:
     await audit.record(db, Fact.SECOND_FACTOR_FAILED, client, now, subject=user.id, by=method)
-    if await tickets.count_guesses(db, _tries_of(kit, user.id)) == TELL_AT:
+    # By a flag and not by the number: tries made at once are all charged before the first of them fails.
+    if await tickets.count_guesses(db, _tries_of(kit, user.id)) < TELL_AT:
+        return
+    if await tickets.charge_guess(db, _telling_of(kit, user.id), 1, now, now + TRIES_KEPT) is not None:
         await _tell(db, "second-factor-failed", user, now)
 
 
@@ -374,7 +381,8 @@ async def forget_remembered(db: AsyncSession, user_id: uuid.UUID) -> None:
 
 async def clear_tries(db: AsyncSession, kit: AuthKit, user_id: uuid.UUID) -> None:
     """Forget the tries of second proofs: the factors that they were of are gone."""
-    await tickets.clear_guesses(db, _tries_of(kit, user_id))
+    for key in (_tries_of(kit, user_id), _telling_of(kit, user_id)):
+        await tickets.clear_guesses(db, key)
 
 
 async def _tell(db: AsyncSession, template: str, user: User, now: datetime, **values: str) -> None:

@@ -115,7 +115,8 @@ async def sign_in(
         assertion = await _verify(kit, credential, taken, key, verified=True)
         known = taken is not None and taken.binding in named  # the account was named, so its handle may be left out
         user = None
-        if assertion is not None and key.user_id is not None and _is_of(credential, key, known=known):
+        # Whoever finds a key without PIN can give it one. So a key must have verified its user when it was added.
+        if assertion is not None and key.user_id is not None and key.uv_initialized and _is_of(credential, key, known=known):
             user = await users.lock_user(db, key.user_id)
         if user is None or not user.usable(now) or not await _use(db, key, assertion, client, now):
             await audit.record(db, Fact.LOGIN_FAILED, client, now, subject=key.user_id, by=KIND)
@@ -145,7 +146,7 @@ class PasskeyProof:
             return None
         if not await _use(db, key, assertion, NOWHERE, now):  # where from is in the record of the failure, beside it
             return None
-        return proof_by(key.id, verified=assertion.user_verified)
+        return proof_by(key.id, verified=assertion.user_verified and key.uv_initialized)
 
 
 async def _verify(
@@ -172,9 +173,7 @@ async def _use(db: AsyncSession, key: KnownKey, assertion: Assertion | None, cli
     if assertion is None or key.id is None:
         return False
     counted = assertion.sign_count
-    used = await repository.note_use(
-        db, key.id, counted, now, backed_up=assertion.backed_up, user_verified=assertion.user_verified
-    )
+    used = await repository.note_use(db, key.id, counted, now, backed_up=assertion.backed_up)
     if not used:
         data: dict[str, Any] = {"passkey": str(key.id), "before": key.sign_count, "after": counted}
         await audit.record(db, Fact.PASSKEY_CLONED, client, now, subject=key.user_id, **data)

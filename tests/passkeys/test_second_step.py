@@ -53,6 +53,24 @@ async def test_a_security_key_without_pin_is_no_whole_login(client: AsyncClient)
     assert (await go_on(client, authenticator, await begin(client, user))).status_code == 200
 
 
+@pytest.mark.asvs("V6.3.3")
+async def test_whoever_finds_a_security_key_and_gives_it_a_pin_has_one_factor(client: AsyncClient, server: Server) -> None:
+    """A key without PIN takes a first one from anybody who holds it."""
+    authenticator = Authenticator(flags=UP)
+    user = await somebody(client, authenticator)
+    authenticator.held[0].flags = UP | UV
+    refused = await sign_in(client, authenticator, username=user.username)
+    assert (refused.status_code, refused.json()["code"]) == (401, "passkey_refused")
+    # Nor does it prove a session anew, nor lift one, without the password; nor is it the whole login once it was beside it.
+    asked = await client.post("/auth/reauthenticate/passkey/options", headers=user.headers)
+    alone = {"credential": authenticator.sign(asked.json()["public_key"])}
+    answer = await client.post("/auth/reauthenticate", headers=user.headers, json=alone)
+    assert (answer.status_code, answer.json()["code"]) == (400, "proof_wrong")
+    assert (await go_on(client, authenticator, await begin(client, user))).status_code == 200
+    assert (await sign_in(client, authenticator, username=user.username)).status_code == 401
+    assert [row["uv_initialized"] for row in await rows_of(server, "passkeys")] in ([False], [0])
+
+
 async def test_nothing_bent_is_a_second_proof(client: AsyncClient, server: Server) -> None:
     authenticator, stranger = Authenticator(step=1), Authenticator()
     user = await somebody(client, authenticator)
