@@ -66,7 +66,7 @@ async def test_an_app_is_set_up_asked_for_and_stood_in_for_by_a_recovery_code(st
     await is_in(page)
     await stage.smtp.wait_for_async(person.email, 1, "A recovery code of your account was used")
     await page.goto("/account/security")
-    await shows(page, "9 left.")
+    await shows(page, "9 left. New ones make these void.")
 
 
 async def make_codes(page: Page) -> list[str]:
@@ -80,7 +80,7 @@ async def make_codes(page: Page) -> list[str]:
     assert [line for line in text.splitlines() if line in codes] == codes
     await expect(page.get_by_role("button", name="Print")).to_be_visible()
     await page.get_by_role("link", name="I have kept them").click()
-    await shows(page, "10 left.")
+    await shows(page, "10 left. New ones make these void.")
     with pytest.raises(Error, match="ERR_CACHE_MISS"):  # the button back finds nothing that was kept
         await page.go_back()
     await page.goto("/account/")
