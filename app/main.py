@@ -28,7 +28,7 @@ from app.core.docs import install_docs
 from app.core.edge import Envelope, Guard, Slashes, on_crash
 from app.core.fastlane import LANES, OUTER_LANES, FastLane
 from app.core.logs import configure_logging
-from app.core.problems import document_problems, install_handlers
+from app.core.problems import document_problems, document_tokens, install_handlers
 from app.core.server import Server
 from app.core.static import install_static
 from app.database import primary_problem
@@ -78,6 +78,7 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> "Application"
     install_handlers(app)
     app.add_exception_handler(Exception, on_crash)
     document_problems(app)
+    document_tokens(app)
     for router in server.routers:  # one by one: FastAPI builds the routes of a router anew for each that includes it
         app.include_router(router)
     app.add_api_route("/", _root, include_in_schema=False, dependencies=[PUBLIC])

@@ -1,12 +1,15 @@
 """Coming in and going out: /account/sign-in, sign-up, sign-out, reauthenticate."""
 
 from datetime import datetime
+from typing import Any
 
 from fastapi import APIRouter
 from starlette.responses import RedirectResponse, Response
 
 from app.account.face import SIGN_IN, Face, Open, Own, read
-from app.auth import proofs, registration, sessions
+from app.account.proofs_given import chosen, json_in, others, read_credential
+from app.account.step_pages import By, step_owed
+from app.auth import proofs, registration, sessions, steps
 from app.auth import service as auth
 from app.auth.cookies import drop_cookies, hand_over, held_by
 from app.auth.deps import Auth, AuthKit
@@ -19,8 +22,13 @@ from app.core.cookies import DEVICE, REMEMBERED
 from app.core.csrf import FormFields
 from app.core.deps import Now
 from app.core.errors import AppError, Unauthenticated
-from app.core.i18n import N_
 from app.core.limits import Limited
+from app.passkeys import logins
+from app.passkeys.credentials import AssertedCredential
+from app.passkeys.deps import Passkeys, asking_browser
+from app.passkeys.errors import PasskeyRefused
+from app.passkeys.service import KIND as PASSKEY
+from app.users import service as users
 
 pages = APIRouter(prefix="/account", include_in_schema=False)
 
@@ -41,7 +49,31 @@ async def sign_in(face: Open, fields: FormFields, kit: Auth, client: ClientOf, n
         pair = await _log_in(face, kit, body.identifier, body.password, client, now)
     except AppError as error:
         return face.refused("sign-in", fields, error, offers=face.offers)
-    return step_owed(face) if isinstance(pair, Owed) else signed_in(face, face.go_on(fields), pair, now)
+    return step_owed(face, fields, pair) if isinstance(pair, Owed) else signed_in(face, face.go_on(fields), pair, now)
+
+
+@pages.get("/sign-in/passkey")
+async def show_sign_in_again(face: Open) -> Response:
+    """For who reloads a page that came by a form."""
+    return face.go(SIGN_IN)
+
+
+@pages.post("/sign-in/passkey", dependencies=[Limited("login")])
+async def sign_in_by_passkey(
+    face: Open, fields: FormFields, auth_kit: Auth, kit: Passkeys, client: ClientOf, now: Now
+) -> Response:
+    """The flow of POST /auth/login/passkey without an attempt: the passkey is the whole login."""
+    database, secrets = face.server.database, (asking_browser(face.request),)
+    device = face.server.cookies.read(face.request.scope, DEVICE)
+    try:
+        credential = read_credential(AssertedCredential, fields, PasskeyRefused)
+        pair = await logins.sign_in(database, auth_kit, kit, credential, secrets, device, client, now, browser=True)
+    except AppError as error:
+        return face.refused("sign-in", fields, error, offers=face.offers)
+    if isinstance(pair, Owed):
+        return step_owed(face, fields, pair)
+    await sessions.end_replaced(database, auth_kit, held_by(face.request), client, now)
+    return signed_in(face, face.go_on(fields), pair, now)
 
 
 async def _log_in(face: Face, kit: AuthKit, identifier: str, password: str, client: Client, now: datetime) -> Pair | Owed:
@@ -58,12 +90,6 @@ def signed_in(face: Face, answer: RedirectResponse, pair: Pair, now: datetime) -
     """The answer, by which the browser keeps its session."""
     hand_over(answer, face.server, pair, now)
     return answer
-
-
-def step_owed(face: Face) -> Response:
-    """That the first proof was right, and is not enough."""
-    title = face.say(N_("A second factor is needed"))
-    return face.message(title, face.say(N_("This account needs a second factor to sign in.")))
 
 
 @pages.get("/sign-up")
@@ -94,7 +120,9 @@ async def sign_up(face: Open, fields: FormFields, kit: Auth, client: ClientOf, n
         pair = await _log_in(face, kit, body.username, body.password, client, now)
     except AppError:  # too busy just now: the account is there all the same
         return face.go(SIGN_IN, "registered")
-    return step_owed(face) if isinstance(pair, Owed) else signed_in(face, face.go_on(fields, "registered"), pair, now)
+    if isinstance(pair, Owed):
+        return step_owed(face, fields, pair)
+    return signed_in(face, face.go_on(fields, "registered"), pair, now)
 
 
 @pages.get("/sign-out")
@@ -117,17 +145,30 @@ async def sign_out(face: Open, _fields: FormFields, kit: Auth, client: ClientOf,
 
 
 @pages.get("/reauthenticate")
-async def show_reauthenticate(face: Own) -> Response:
+async def show_reauthenticate(face: Own, by: By = None) -> Response:
     """The form that a page which wants a fresh proof leads to."""
-    return face.show("reauthenticate", face.form())
+    return face.show("reauthenticate", face.form(), **await _asking_again(face, by))
+
+
+async def _asking_again(face: Face, by: str | None) -> dict[str, Any]:
+    """By what it can be proved: without a factor by the password, without a password by a passkey."""
+    async with face.server.database.read() as db:
+        enrolled = await steps.find_enrolled(db, face.known.me.id)
+        has_password = (await users.get_user(db, face.known.me.id)).password_hash is not None
+    methods = enrolled.names if has_password else enrolled.names & {PASSKEY}
+    shown = chosen(methods, by) if enrolled.owing else "password"
+    return {"has_password": has_password, "method": shown, "others": others(methods, shown) if enrolled.owing else ()}
 
 
 @pages.post("/reauthenticate", dependencies=[Limited("reauthenticate")])
 async def reauthenticate(face: Own, fields: FormFields, kit: Auth, now: Now) -> Response:
     """The flow of POST /auth/reauthenticate."""
     try:
-        body = read(ReauthenticateIn, fields)
+        second = {
+            name: fields[field] for name, field in (("code", "otp"), ("recovery_code", "recovery_code")) if fields.get(field)
+        }
+        body = read(ReauthenticateIn, {"password": fields.get("password", ""), **second}, credential=json_in(fields))
         pair = await proofs.reauthenticate(face.server.database, kit, face.known, body.given(), now)
     except AppError as error:
-        return face.refused("reauthenticate", fields, error)
+        return face.refused("reauthenticate", fields, error, **await _asking_again(face, fields.get("by")))
     return signed_in(face, face.go_on(fields), pair, now)

@@ -13,6 +13,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from app.account import faults
 from app.account.notices import notice
 from app.auth.deps import AuthKit
+from app.auth.errors import AttemptInvalid
 from app.auth.password_rules import MIN_LENGTH, PasswordPolicy
 from app.core.brand import Brand
 from app.core.caller import BackedPage, Caller, FreshPage, MaybeCaller, PageCaller
@@ -25,8 +26,21 @@ from app.core.server import Server
 from app.core.templating import Look, page
 from app.tickets.service import TicketInvalid
 
-HOME, SIGN_IN = "/account/", "/account/sign-in"
-SECRET = frozenset({"password", "new_password", "current_password", "code", "token", "form_token"})  # never shown again
+HOME, SIGN_IN, SECURITY = "/account/", "/account/sign-in", "/account/security"
+SECRET = frozenset(  # never shown again
+    {
+        "password",
+        "new_password",
+        "current_password",
+        "code",
+        "otp",
+        "recovery_code",
+        "credential",
+        "secret",
+        "token",
+        "form_token",
+    }
+)
 MAX_TOKEN, MAX_SHOWN = 4096, 320
 LOOKING = "authkeep.looking"  # key in the ASGI scope: who looks at the page, should it end in an error
 Model = TypeVar("Model", bound=BaseModel)
@@ -131,7 +145,7 @@ class Face:
         Raises:
             AppError: where the form can't help: who sent it is signed out, or its link is dead.
         """
-        if isinstance(error, TokenInvalid) or (isinstance(error, TicketInvalid) and "code" not in fields):
+        if isinstance(error, TokenInvalid | AttemptInvalid) or (isinstance(error, TicketInvalid) and "code" not in fields):
             raise error
         said = faults.by_field(error, self.locale, self.server.kit(AuthKit).policy, frozenset(fields))
         shown = self.show(name, self.form(fields, said), status=error.status, **values)
@@ -185,6 +199,8 @@ def error_page(request: Request, error: AppError) -> Response:
     link = (HOME, face.say(N_("To your account")))
     if error.code == "csrf_refused":
         link = (request.scope["path"], face.say(N_("Open the page again")))
+    if error.code == "attempt_invalid":
+        link = (SIGN_IN, face.say(N_("Sign in again")))
     shown = face.message(faults.title_of(error, face.locale), faults.text_of(error, face.locale), link=link, error=error)
     if "Retry-After" in error.headers:
         shown.headers["Retry-After"] = error.headers["Retry-After"]

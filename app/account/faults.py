@@ -6,6 +6,7 @@ from app.core.i18n import N_, translate
 
 # By an error's code.
 REFUSALS = {
+    "attempt_invalid": N_("It took too long, or there were too many tries. Begin again with the first step."),
     "content_too_large": N_("What was sent is too large."),
     "csrf_refused": N_("The page was open for too long, or you signed in or out meanwhile. Open it again and try once more."),
     "email_taken": N_("This address already has an account. Sign in, or reset the password."),
@@ -13,16 +14,28 @@ REFUSALS = {
     "insufficient_user_authentication": N_("Confirm first that it is you."),
     "internal_error": N_("Something went wrong on our side. Try again."),
     "last_admin": N_("You are the only admin. Make somebody else one first."),
+    "last_factor": N_("You must have a second factor here. Add another one before you remove the last."),
     "login_failed": N_("The username or the password is wrong."),
     "malformed_body": N_("What was sent could not be read. Open the page again and try once more."),
+    "no_factor": N_("Recovery codes stand in for a second factor. Add one first."),
     "not_found": N_("There is nothing here. The link may be wrong or old."),
     "overloaded": N_("There is too much going on at the moment. Try again in a few seconds."),
     "other_browser": N_("This link was asked for in another browser."),
+    "own_factors": N_("Another admin has to do this."),
+    "passkey_not_added": N_("The passkey could not be added. Try again, or take another device."),
+    "passkey_refused": N_(
+        "This passkey was not accepted. It may have been removed here. Use another one, or sign in with your password."
+    ),
+    "passkeys_needed": N_(
+        "To do without a password you need two passkeys that ask for a PIN or a finger, or one of them and recovery codes."
+    ),
     "password_rejected": N_("Choose another password."),
     "password_wrong": N_("The current password is wrong."),
+    "proof_wrong": N_("This is not right, or it was used before. Wait for a new code, or confirm in another way."),
     "registration_closed": N_("New accounts can't be made here at the moment."),
     "ticket_invalid": N_("It was used before, replaced by a newer one, or is too old. Ask for a new one."),
     "token_invalid": N_("You were signed out meanwhile. Sign in again."),
+    "too_many_passkeys": N_("There is no room for another passkey. Remove one first."),
     "too_many_requests": N_("That was tried too often. Wait a moment and try again."),
     "too_many_tries": N_("There were too many failed tries. Wait a moment and try again."),
     "unauthenticated": N_("Sign in first."),
@@ -32,6 +45,7 @@ REFUSALS = {
     "validation_error": N_("Something in the form is not right."),
 }
 TITLES = {
+    "attempt_invalid": N_("This sign-in can't go on"),
     "csrf_refused": N_("Please try again"),
     "forbidden": N_("Not allowed"),
     "not_found": N_("Page not found"),
@@ -62,14 +76,22 @@ FIELDS = {
     "display_name": N_("Use at most 64 visible characters."),
     "email": N_("Type a whole mail address, such as name@example.com."),
     "locale": N_("Choose one of the languages."),
+    "name": N_("Use 1 to 64 visible characters."),
     "new_email": N_("Type a whole mail address, such as name@example.com."),
     "new_password": N_("Type a password."),
+    "otp": N_("Type the six digits that the app shows."),
     "password": N_("Type a password."),
+    "recovery_code": N_("Type one of your recovery codes."),
     "sure": N_("Tick the box to confirm."),
     "username": N_("Use 3 to 32 letters (a to z) and digits, without spaces or accents."),
 }
-# By an error's code, the field that it is about.
-ABOUT = {"email_taken": "email", "username_taken": "username", "password_wrong": "current_password"}
+# By an error's code, the field that it is about: the first of these that the form has.
+ABOUT = {
+    "email_taken": ("email",),
+    "username_taken": ("username",),
+    "password_wrong": ("current_password",),
+    "proof_wrong": ("otp", "recovery_code"),
+}
 
 
 def text_of(error: AppError, locale: str) -> str:
@@ -100,6 +122,8 @@ def by_field(error: AppError, locale: str, policy: PasswordPolicy, shown: frozen
             texts.append(text)
     if not said:
         is_code = error.code == "ticket_invalid" and "code" in shown
-        field = "code" if is_code else ABOUT.get(error.code, "")
-        said[field if field in shown else ""] = [translate(locale, FAULTS["code_invalid"]) if is_code else text_of(error, locale)]
+        about = ("code",) if is_code else ABOUT.get(error.code, ())
+        said[next((field for field in about if field in shown), "")] = [
+            translate(locale, FAULTS["code_invalid"]) if is_code else text_of(error, locale)
+        ]
     return {field: " ".join(texts) for field, texts in said.items()}

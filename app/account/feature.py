@@ -1,6 +1,6 @@
 """What the account pages plug in."""
 
-from app.account import entry_pages, link_pages, magic_pages, own_pages, recovery_pages, verdict
+from app.account import entry_pages, link_pages, magic_pages, own_pages, recovery_pages, security_pages, step_pages, verdict
 from app.account.face import error_page
 from app.core.problems import ERROR_PAGE
 from app.core.server import Server
@@ -11,6 +11,8 @@ def install(server: Server) -> None:
     server.plug(ERROR_PAGE, error_page)
     for router in (
         entry_pages.pages,
+        step_pages.pages,
+        security_pages.pages,
         recovery_pages.pages,
         link_pages.pages,
         own_pages.pages,

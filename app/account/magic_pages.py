@@ -5,8 +5,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from app.account.entry_pages import signed_in, step_owed
+from app.account.entry_pages import signed_in
 from app.account.face import MAX_TOKEN, Open, read
+from app.account.step_pages import step_owed
 from app.auth import sessions
 from app.auth.cookies import held_by
 from app.auth.deps import Auth
@@ -73,7 +74,9 @@ async def sign_in_by_mail(face: Open, fields: FormFields, auth: Auth, kit: Magic
     except AppError as error:
         return face.refused("magic-link", fields, error, **{**BLANK, "sent": "code" in fields})
     if isinstance(pair, Owed):
-        return step_owed(face)
+        onward = step_owed(face, fields, pair)
+        forget_browser(face.request, onward)
+        return onward
     await sessions.end_replaced(server.database, auth, held_by(face.request), client, now)
     answer = face.go_on(fields)
     forget_browser(face.request, answer)

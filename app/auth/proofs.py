@@ -157,7 +157,8 @@ async def reopen(db: AsyncSession, kit: AuthKit, account: Account, caller: Calle
     rests on the password alone, where a second factor is a must, ends when the one before would have.
     """
     before = await _session_of(db, caller)
-    proof, until = Proof(before.authenticated_at, before.amr, before.acr, before.proved_with), None
+    factor, until = before.proved_with or before.opened_with, None
+    proof = Proof(before.authenticated_at, before.amr, before.acr, factor)
     if not reaches(before.acr, AAL2):
         proof = Proof(now, "pwd")
         until = before.expires_at if await steps.is_required(db, account, now) else None

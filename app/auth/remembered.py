@@ -41,5 +41,10 @@ async def is_remembered(
     return await repository.find_remembered(db, device_id, user_id, now) is not None
 
 
+async def list_own(db: AsyncSession, user_id: uuid.UUID, now: datetime) -> list[RememberedDevice]:
+    """An account's, oldest first, but for those whose time is over."""
+    return [each for each in await repository.list_remembered(db, user_id) if each.expires_at > now]
+
+
 def _signature(kit: AuthKit, device_id: uuid.UUID, user_id: uuid.UUID, mark: bytes) -> bytes:
     return keyed_digest(kit.remember_key, "v1", device_id.bytes, user_id.bytes, mark)

@@ -200,9 +200,10 @@ async def charge(database: Database, kit: AuthKit, attempt: str, owed: str, now:
     """
     attempt_id, secret_digest = _read(attempt)
     async with database.write() as db:
-        begun = _begun(await repository.charge_attempt(db, attempt_id, secret_digest, owed, TRIES_OF_ATTEMPT, now))
+        begun = _begun(await repository.find_attempt(db, attempt_id, secret_digest, owed, TRIES_OF_ATTEMPT, now))
+        # The account's count first, as where a try is given back and the attempt spent: in another order they could deadlock.
         await charge_account(db, kit, begun.user_id, now)
-    return begun
+        return _begun(await repository.charge_attempt(db, attempt_id, secret_digest, owed, TRIES_OF_ATTEMPT, now))
 
 
 async def charge_account(db: AsyncSession, kit: AuthKit, user_id: uuid.UUID, now: datetime) -> None:

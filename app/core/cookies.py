@@ -10,9 +10,9 @@ from starlette.types import Scope
 from app.core.crypto import b64decode, b64encode, random_256
 
 SESSION, REFRESH, DEVICE, FORM, MAGIC, REMEMBERED = "", "-refresh", "-device", "-form", "-magic", "-remembered"
-PASSKEY = "-passkey"
+PASSKEY, ATTEMPT = "-passkey", "-attempt"
 ID_BYTES, SECRET_BYTES = 16, 32
-STRICT = frozenset({DEVICE, REMEMBERED, PASSKEY})  # all others must come along with a link from a mail (SameSite=Lax)
+STRICT = frozenset({DEVICE, REMEMBERED, PASSKEY, ATTEMPT})  # all others must come along with a link from a mail (SameSite=Lax)
 
 
 @dataclass(frozen=True, slots=True)

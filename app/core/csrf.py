@@ -142,6 +142,13 @@ def check_form(request: Request, fields: Mapping[str, str]) -> None:
         raise CsrfRefused
 
 
+def browser_mark(request: Request, value: str) -> str | None:
+    """What shows that a value was given to this browser, by the cookie of its forms; None for one that has none."""
+    server: Server = request.app.state.server
+    secret = _form_cookie(server, request)
+    return b64encode(keyed_digest(origins_of(server).form_key, "browser", secret, value)) if secret is not None else None
+
+
 def cookies_of(request: Request) -> Cookies:
     """How this request's server writes cookies."""
     server: Server = request.app.state.server

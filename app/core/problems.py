@@ -200,3 +200,24 @@ def document_problems(app: FastAPI) -> None:
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI documents this way of extending it
+
+
+def document_tokens(app: FastAPI) -> None:
+    """A second scheme in OpenAPI, beside the form that asks for the password: for who has a second factor, and a token."""
+    make = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = make()
+        document["components"]["securitySchemes"]["Token"] = {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "For who has a second factor: the access token of a login that was finished.",
+        }
+        for operations in document["paths"].values():
+            for operation in operations.values():
+                if "security" in operation:
+                    operation["security"] = [{"Login": []}, {"Token": []}]
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]  # as above

@@ -16,8 +16,10 @@ CSS, SVG, SCRIPT = "text/css; charset=utf-8", "image/svg+xml", "text/javascript;
 FILES = {
     "authkeep.css": ("authkeep.css", CSS),
     "authkeep.svg": ("authkeep.svg", SVG),
+    "passkey-forms.js": ("js/passkey-forms.js", SCRIPT),
     "passkeys.js": ("js/passkeys.js", SCRIPT),
     "password.js": ("js/password.js", SCRIPT),
+    "print.js": ("js/print.js", SCRIPT),
     "time.js": ("js/time.js", SCRIPT),
 }
 BRAND_CSS, BRAND_LOGO = "brand.css", "brand-logo"

@@ -206,8 +206,8 @@ async def set_for(
         raise OwnFactors
     user = await users.hold(db, caller, user_id, now)
     if reset:
-        await steps.remove_factors(db, user.id)
         await steps.clear_tries(db, auth, user.id)
+        await steps.remove_factors(db, user.id)
         await sessions.end_sessions_of(db, user.id, "factors_reset", now)
         await _record(db, Fact.FACTORS_RESET, caller, user, now)
         await _tell(db, "factors-reset", user, now)

@@ -1,6 +1,6 @@
 """One-time codes by time (RFC 6238): SHA-1, six digits, steps of 30 seconds, as every authenticator app does them."""
 
-from base64 import b32encode
+from base64 import b32decode, b32encode
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,6 +9,7 @@ import segno
 
 from app.core.crypto import equal
 
+SECRET_BYTES = 20
 STEP_SECONDS, DIGITS, DRIFT = 30, 6, 1  # one step of drift to either side (RFC 6238 section 5.2)
 
 
@@ -27,6 +28,15 @@ def setup_of(secret: bytes, username: str, issuer: str) -> Setup:
     uri = pyotp.TOTP(text).provisioning_uri(name=username, issuer_name=issuer)
     picture = segno.make(uri, error="m", micro=False)
     return Setup(text, uri, picture.svg_inline(scale=4, border=4, light="#fff", omitsize=True, svgclass=None, lineclass=None))
+
+
+def setup_again(text: str, username: str, issuer: str) -> Setup | None:
+    """The same for a secret that a page showed and a form brings back; None for what is none."""
+    try:
+        secret = b32decode(text)
+    except ValueError:
+        return None
+    return setup_of(secret, username, issuer) if len(secret) == SECRET_BYTES else None
 
 
 def step_at(now: datetime) -> int:

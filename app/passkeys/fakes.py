@@ -2,14 +2,14 @@
 
 from app.core.crypto import keyed_digest
 
-LENGTHS = (16, 20, 32, 32, 32, 48, 64)  # of the ids that usual authenticators make
+LENGTHS = (16, 16, 20, 32, 32, 32, 48, 64)  # of the ids that usual authenticators make
 SECOND_BELOW = 64  # of 256: how often there are two
 
 
 def fake_ids(key: bytes, typed: str) -> list[bytes]:
     """One or two ids that nobody can tell from an account's own, by the name that was typed for it."""
     choice = keyed_digest(key, "shape", typed)
-    lengths = [LENGTHS[byte % len(LENGTHS)] for byte in choice[1:3]]
+    lengths = [LENGTHS[byte & 7] for byte in choice[1:3]]
     return [_fake(key, typed, place, length) for place, length in enumerate(lengths[: 2 if choice[0] < SECOND_BELOW else 1])]
 
 

@@ -58,6 +58,11 @@ async def delete_expired(db: AsyncSession, now: datetime) -> None:
     await db.execute(delete(PasskeyChallenge).where(PasskeyChallenge.expires_at <= now))
 
 
+async def delete_challenges(db: AsyncSession) -> None:
+    """Nothing that was asked is answered any more."""
+    await db.execute(delete(PasskeyChallenge))
+
+
 async def add_passkey(db: AsyncSession, values: dict[str, Any]) -> Passkey | None:
     """A new one, or None if somebody has a credential of this id; the constraint decides, so a race makes one."""
     added = insert_into(db, Passkey).values(values).on_conflict_do_nothing(index_elements=[Passkey.credential_id])

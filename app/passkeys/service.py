@@ -226,3 +226,8 @@ async def _hold_own(db: AsyncSession, caller: Caller, now: datetime) -> User:
 async def tidy(db: AsyncSession, now: datetime) -> None:
     """Daily: forget challenges that nobody answered."""
     await repository.delete_expired(db, now)
+
+
+async def void_everything(db: AsyncSession) -> None:
+    """After a restore: a challenge that was answered since the backup must not be answered again."""
+    await repository.delete_challenges(db)

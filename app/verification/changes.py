@@ -121,7 +121,10 @@ async def undo_change(db: AsyncSession, auth: AuthKit, kit: VerificationKit, tok
 
 
 async def _lock_out(db: AsyncSession, auth: AuthKit, user: User, client: Client, now: datetime) -> None:
-    await users.set_password_hash(db, user, auth.passwords.nobodys, auth.passwords.label, now)
+    if user.password_hash is None:  # nor does it get one by this
+        await users.clear_password(db, user, now)
+    else:
+        await users.set_password_hash(db, user, auth.passwords.nobodys, auth.passwords.label, now)
     await users.stay(db, user)
     await users.end_access(db, user.id, "email_change_undone", now)
     await sessions.forget_devices(db, user.id)

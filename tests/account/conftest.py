@@ -1,10 +1,11 @@
 """A browser for the worker, a server for the test."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, BrowserContext, Page
 
 from tests.account.scene import Scene, scene
 from tests.mail.postman import postman
@@ -33,14 +34,20 @@ async def stage(browser: Browser, smtp: SmtpServer, env: dict[str, str], tmp_pat
 @pytest.fixture
 async def page(stage: Scene) -> AsyncIterator[Page]:
     """A page in a browser that has never been here; it fails its test if something breaks the policy or complains."""
-    async with stage.context() as context:
-        page = await context.new_page()
-        complaints: list[str] = []
-        page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
-        page.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))
-        page.on("console", lambda message: complaints.append(message.text) if is_complaint(message.text, message.type) else None)
+    async with stage.context() as context, watched(context) as page:
         yield page
-        assert complaints == []
+
+
+@asynccontextmanager
+async def watched(context: BrowserContext) -> AsyncIterator[Page]:
+    """A page that fails its test if something breaks the policy or complains."""
+    page = await context.new_page()
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
+    page.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))
+    page.on("console", lambda message: complaints.append(message.text) if is_complaint(message.text, message.type) else None)
+    yield page
+    assert complaints == []
 
 
 def is_complaint(text: str, kind: str) -> bool:

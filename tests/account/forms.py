@@ -11,7 +11,7 @@ POLICY = (
     "default-src 'none'; script-src 'self'; connect-src 'self'; require-trusted-types-for 'script'; trusted-types 'none';"
     " style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
-ADDRESS = re.compile(r"/[a-z0-9./_-]*(\?v=[0-9a-f]{12}|\?next=[a-z0-9%._~-]+)?|#[a-z_]+", re.IGNORECASE)
+ADDRESS = re.compile(r"/[a-z0-9./_-]*(\?v=[0-9a-f]{12}|\?(by=[a-z]+&)?next=[a-z0-9%._~/-]+|\?by=[a-z]+)?|#[a-z_]+", re.IGNORECASE)
 
 
 class Elements(HTMLParser):

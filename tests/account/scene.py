@@ -14,6 +14,7 @@ from typing import Any
 import httpx2
 from playwright.async_api import Browser, BrowserContext, Page, expect
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.auth.models import Session
 from app.config import load_settings
@@ -104,14 +105,22 @@ class Scene:
 
     async def age_proofs(self, person: Person) -> None:
         """Make the person's proofs of who they are an hour older, in the database itself."""
-        settings = load_settings(self.env, env_file=None)
-        database = Database(settings.database_url)
         owner = select(User.id).where(User.username == person.username).scalar_subquery()
-        async with database.write() as db:
+        async with self.database() as db:
             sessions = list((await db.scalars(select(Session).where(Session.user_id == owner))).all())
             for session in sessions:
                 session.authenticated_at -= timedelta(hours=1)
-        await database.close()
+
+    @asynccontextmanager
+    async def database(self) -> AsyncIterator[AsyncSession]:
+        """A transaction beside the server's."""
+        settings = load_settings(self.env, env_file=None)
+        database = Database(settings.database_url)
+        try:
+            async with database.write() as db:
+                yield db
+        finally:
+            await database.close()
 
     async def link(self, email: str, subject: str, count: int = 1) -> str:
         """The path of the mailed link."""

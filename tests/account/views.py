@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from playwright.async_api import Page
 
+from tests.account.factors import add_passkey_row, give_code, give_password, guard, press, require_factor
 from tests.account.scene import Person, Scene, ask_magic_link, new_person, sign_in
 
 DESK = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36"
@@ -164,3 +165,72 @@ async def profile_in_german(visit: Visit) -> None:
     await visit.page.get_by_label("Language of pages and mails").select_option("de")
     await visit.page.get_by_role("button", name="Save").click()
     await visit.page.get_by_text("Gespeichert.").wait_for()
+
+
+async def guarded(visit: Visit, *, keys: bool = False) -> None:
+    """Somebody with an app, codes and perhaps passkeys gave the password; with `keys`, the code as well, and is remembered."""
+    person = await visit.scene.register()
+    phone = await guard(visit.scene, person)
+    if keys:
+        await add_passkey_row(visit.scene, person, "My phone", synced=True)
+        await add_passkey_row(visit.scene, person, "The key on my key ring, with a name that is rather long", synced=False)
+    await give_password(visit.page, person)
+    await visit.page.get_by_role("heading", name="Second step").wait_for()
+    if keys:
+        await visit.page.get_by_label("Don't ask for it on this device for 30 days").check()
+        await give_code(visit.page, phone.code())
+        await visit.page.get_by_role("heading", name="Profile").wait_for()
+
+
+@view
+async def step_refused(visit: Visit) -> None:
+    await guarded(visit)
+    await visit.page.get_by_label("Code of the app").fill("000000")
+    await press(visit.page, "Go on")
+    await visit.page.get_by_role("alert").wait_for()
+
+
+@view
+async def step_recovery(visit: Visit) -> None:
+    await guarded(visit)
+    await visit.page.get_by_role("link", name="Use a recovery code").click()
+    await visit.page.get_by_label("Recovery code").wait_for()
+
+
+@view
+async def security(visit: Visit) -> None:
+    await guarded(visit, keys=True)
+    await visit.page.goto("/account/security?done=passkey-added")
+    await visit.page.get_by_role("button", name="Add a passkey").wait_for()
+
+
+@view
+async def reauthenticate_passkey(visit: Visit) -> None:
+    await guarded(visit, keys=True)
+    await visit.page.goto("/account/reauthenticate?by=passkey&next=/account/security")
+    await press(visit.page, "Use a passkey")
+    await visit.page.get_by_text("Passkeys don't work at this address.").wait_for()
+
+
+@view
+async def enrol(visit: Visit) -> None:
+    person = await visit.scene.register()
+    await require_factor(visit.scene, person)
+    await give_password(visit.page, person)
+    await visit.page.get_by_role("heading", name="Add a second factor").wait_for()
+
+
+@view
+async def totp(visit: Visit) -> None:
+    await sign_in(visit.page, await visit.scene.register())
+    await visit.page.goto("/account/security")
+    await press(visit.page, "Set up an app")
+    await visit.page.get_by_label("Code of the app").wait_for()
+
+
+@view
+async def recovery_codes(visit: Visit) -> None:
+    await guarded(visit, keys=True)
+    await visit.page.goto("/account/security")
+    await press(visit.page, "Make new codes")
+    await visit.page.get_by_role("button", name="Print").wait_for()

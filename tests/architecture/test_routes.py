@@ -109,6 +109,9 @@ async def test_what_a_route_says_is_what_it_does(app: FastAPI, client: AsyncClie
                 "/auth/logout-all",
                 "/auth/change-password",
                 "/auth/reauthenticate",  # wants the very password
+                "/auth/mfa/recovery-codes",  # and this a factor
+                "/auth/reauthenticate/passkey/options",  # and this a passkey
+                "/auth/passkeys/{passkey_id}",  # one's own
             }:
                 continue
             url = fill(str(context.path), user_id=user.id, session_id=user.id, invitation_id=user.id)
@@ -141,6 +144,12 @@ async def test_only_what_must_be_is_open_to_all(app: FastAPI) -> None:
         "/account/password-verdict",
         "/account/reset-password",
         "/account/sign-in",
+        "/account/sign-in/app",
+        "/account/sign-in/app-code",
+        "/account/sign-in/enrol",
+        "/account/sign-in/passkey",
+        "/account/sign-in/passkey-options",
+        "/account/sign-in/step",
         "/account/sign-out",
         "/account/sign-up",
         "/account/verify",
@@ -149,6 +158,8 @@ async def test_only_what_must_be_is_open_to_all(app: FastAPI) -> None:
         "/auth/forgot-password",
         "/auth/invitations/accept",
         "/auth/login",
+        "/auth/login/passkey",
+        "/auth/login/passkey/options",
         "/auth/login/recovery",
         "/auth/login/totp",
         "/auth/logout",
@@ -156,6 +167,8 @@ async def test_only_what_must_be_is_open_to_all(app: FastAPI) -> None:
         "/auth/me/email/undo",
         "/auth/mfa/totp",  # a fresh caller, or a login that can't go on without a factor
         "/auth/mfa/totp/confirm",
+        "/auth/passkeys",  # as above: adding one
+        "/auth/passkeys/options",
         "/auth/refresh",
         "/auth/register",
         "/auth/reset-password",

@@ -13,7 +13,8 @@ import pytest
 from tests.support.processes import ROOT
 from tests.support.stacks import Stack
 
-LATER = {"alembic", "mako", "jinja2", "aiosmtplib", "ua_parser", "maxminddb"}  # by the first migration, page, mail, name
+# By the first migration, page, mail, name, passkey.
+LATER = {"alembic", "mako", "jinja2", "aiosmtplib", "ua_parser", "maxminddb", "webauthn"}
 COMMANDS = {"typer", "app.cli"}
 APPLICATION = {"fastapi", "sqlalchemy.orm", "app.main", "app.assembly", "app.auth"}
 POSTGRES = {"psycopg", "psycopg_binary", "app.infra.sessions_postgres"}

@@ -103,6 +103,10 @@ PUBLIC_CALLS = {
     ("POST", "/auth/login/recovery"),
     ("POST", "/auth/mfa/totp"),
     ("POST", "/auth/mfa/totp/confirm"),
+    ("POST", "/auth/login/passkey"),
+    ("POST", "/auth/login/passkey/options"),
+    ("POST", "/auth/passkeys"),
+    ("POST", "/auth/passkeys/options"),
     ("POST", "/auth/logout"),
     ("POST", "/auth/refresh"),
     ("POST", "/auth/forgot-password"),
@@ -125,7 +129,7 @@ async def test_each_call_is_for_those_it_is_meant_for(app: FastAPI, client: http
     user = await new_user(client)
     calls = [(method.upper(), path) for path, item in app.openapi()["paths"].items() for method in item]
     assert set(calls) >= PUBLIC_CALLS
-    anyone = {"user_id": user.id, "session_id": user.id, "invitation_id": user.id}
+    anyone = {"user_id": user.id, "session_id": user.id, "invitation_id": user.id, "passkey_id": user.id}
     closed = [call for call in calls if call not in PUBLIC_CALLS]
     assert len(closed) >= 10
     for method, path in closed:

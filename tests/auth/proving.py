@@ -70,10 +70,10 @@ async def enrol(client: AsyncClient, clock: TravellingClock, headers: dict[str, 
     return app, api.bearer(confirmed.json())
 
 
-async def log_in_by(client: AsyncClient, user: api.User, app: App) -> dict[str, Any]:
+async def log_in_by(client: AsyncClient, user: api.User, app: App, **more: bool) -> dict[str, Any]:
     """The tokens of a login in two steps."""
     first = await client.post("/auth/login", json={"username": user.username, "password": user.password})
-    body = {"attempt": first.json()["attempt"], "code": app.code()}
+    body = {"attempt": first.json()["attempt"], "code": app.code(), **more}
     second = await client.post("/auth/login/totp", json=body)
     assert second.status_code == 200, second.text
     tokens: dict[str, Any] = second.json()

@@ -393,6 +393,7 @@ async def test_enrolling_raises_the_session_that_did_it_and_moves_no_moment(
     assert wants_more(await client.post("/auth/mfa/recovery-codes", headers=headers))
 
 
+@pytest.mark.asvs("V6.3.6")
 async def test_a_session_rises_from_the_password_and_from_nothing_else(server: Server, user: api.User) -> None:
     """Not from mail, which is no factor; and what rests on another factor goes on to do so."""
     key = Proved("passkey", "passkey", uuid.uuid4(), "aal2-phr")
@@ -429,6 +430,7 @@ async def test_a_change_of_password_keeps_what_the_session_rested_on(
     assert wants_more(await client.get("/auth/me/export", headers=api.bearer(answer.json())))
 
 
+@pytest.mark.asvs("V6.5.6")
 @pytest.mark.promise("P2")
 async def test_losing_a_factor_ends_what_it_opened_or_proved_but_for_who_acts(
     client: AsyncClient, server: Server, user: api.User, clock: TravellingClock, env: dict[str, str]
@@ -488,6 +490,7 @@ async def test_a_proof_that_comes_after_the_end_is_none(
 # Admins.
 
 
+@pytest.mark.asvs("V6.3.3")
 @pytest.mark.parametrize("rule", ["optional", "admins", "required"])
 async def test_admins_act_by_a_second_factor_where_they_must_have_one(
     settings: Any, clock: TravellingClock, env: dict[str, str], rule: str
@@ -508,6 +511,7 @@ async def test_admins_act_by_a_second_factor_where_they_must_have_one(
             assert (await client.get("/users/", headers=api.bearer(again.json()))).status_code == 200
 
 
+@pytest.mark.asvs("V6.3.3")
 async def test_past_the_grace_an_older_session_of_an_admin_without_a_factor_administers_nothing(
     clock: TravellingClock, env: dict[str, str]
 ) -> None:

@@ -115,6 +115,14 @@ BAD = [
     ("EMAIL_CHANGE_EXPIRE_HOURS", "169"),
     ("INVITATION_EXPIRE_DAYS", "91"),
     ("MFA", CANARY),
+    ("RP_ID", CANARY.upper()),
+    ("RP_ID", f"https://{CANARY}.example.com"),
+    ("RP_ID", f"{CANARY}.example.com"),
+    ("PASSKEY_ORIGINS", "*"),
+    ("PASSKEY_ORIGINS", CANARY),
+    ("PASSKEY_ORIGINS", f"http://{CANARY}.example.com"),
+    ("PASSKEY_ORIGINS", f"https://{CANARY}.example.com/"),
+    ("PASSKEY_ORIGINS", f"android:apk-key-hash:{CANARY}"),
     ("MFA_GRACE_DAYS", "91"),
     ("MAGIC_LINK", CANARY),
     ("MAGIC_LINK_EXPIRE_MINUTES", "61"),
@@ -190,6 +198,23 @@ def test_what_is_missing_is_named_and_how_to_make_it() -> None:
         with pytest.raises(SettingsError) as caught:
             load_settings({key: value for key, value in GOOD.items() if key != name}, env_file=None)
         assert re.fullmatch(rf"{name}: is not set; .*app init.*", str(caught.value))
+
+
+def test_passkeys_belong_to_a_domain_above_every_origin_that_may_use_them() -> None:
+    home = {"PUBLIC_URL": "https://auth.example.com"}
+    app = {"PASSKEY_ORIGINS": "https://auth.example.com, https://app.example.com, android:apk-key-hash:" + "a" * 43}
+    assert load(**home).rp_id == "auth.example.com"
+    assert load(**home, RP_ID="example.com", **app).rp_id == "example.com"
+    for bad in (
+        {"RP_ID": "com"},
+        {"RP_ID": "th.example.com"},
+        {"RP_ID": "example.org"},
+        {"RP_ID": "login.auth.example.com"},
+        app,
+    ):
+        assert refusal(home | bad).startswith("RP_ID: ")
+    assert refusal({"RP_ID": "host"}).startswith("RP_ID: ")
+    assert load(RP_ID="localhost").rp_id == "localhost"
 
 
 def test_the_defaults_are_those_of_production() -> None:

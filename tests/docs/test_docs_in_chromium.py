@@ -104,3 +104,20 @@ async def test_authorize_logs_in_through_the_form_and_a_protected_call_works(pag
     await page.get_by_role("button", name="Try it out").click()
     await page.get_by_role("button", name="Execute").click()
     await expect(page.locator(".live-responses-table tr.response")).to_contain_text(EMAIL)
+
+
+async def test_who_has_a_second_factor_puts_a_token_in_and_a_protected_call_works(page: Page, server: str) -> None:
+    async with httpx2.AsyncClient(base_url=server) as client:
+        login = await client.post("/auth/login", json={"username": USERNAME, "password": PASSWORD})
+    await page.goto("/docs")
+    await page.get_by_role("button", name="Authorize").click()
+    dialog = page.locator(".modal-ux")
+    scheme = dialog.locator(".auth-container", has_text="Token")
+    await scheme.get_by_label("auth-bearer-value").fill(login.json()["access_token"])
+    await scheme.get_by_role("button", name="Apply credentials").click()
+    await dialog.get_by_role("button", name="Close").last.click()
+
+    await page.locator(".opblock-summary-description", has_text="Who am I").click()
+    await page.get_by_role("button", name="Try it out").click()
+    await page.get_by_role("button", name="Execute").click()
+    await expect(page.locator(".live-responses-table tr.response")).to_contain_text(EMAIL)

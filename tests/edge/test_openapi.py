@@ -39,6 +39,15 @@ def test_every_endpoint_is_there(document: dict[str, Any]) -> None:
         POST /auth/login
         POST /auth/login/totp
         POST /auth/login/recovery
+        POST /auth/login/passkey/options
+        POST /auth/login/passkey
+        POST /auth/reauthenticate/passkey/options
+        GET /auth/passkeys
+        POST /auth/passkeys/options
+        POST /auth/passkeys
+        PATCH /auth/passkeys/{passkey_id}
+        DELETE /auth/passkeys/{passkey_id}
+        DELETE /auth/password
         GET /auth/mfa
         POST /auth/mfa/totp
         POST /auth/mfa/totp/confirm
@@ -116,11 +125,15 @@ def test_every_refusal_is_described_as_a_problem(document: dict[str, Any]) -> No
 
 
 def test_signed_in_operations_and_no_others_ask_for_a_token(document: dict[str, Any]) -> None:
-    assert list(document["components"]["securitySchemes"]) == ["Login"]
+    assert list(document["components"]["securitySchemes"]) == ["Login", "Token"]
+    token = document["components"]["securitySchemes"]["Token"]
+    assert (token["type"], token["scheme"]) == ("http", "bearer")
+    either = [operation["security"] for operation in operations(document).values() if operation.get("security")]
+    assert all(security == [{"Login": []}, {"Token": []}] for security in either)
     assert document["components"]["securitySchemes"]["Login"]["flows"]["password"]["tokenUrl"] == "/auth/login"
     open_to_all = {name for name, operation in operations(document).items() if not operation.get("security")}
     public = {"register", "login", "refresh", "forgot-password", "reset-password", "verify-email", "verify-email/resend"}
-    public |= {"login/totp", "login/recovery"}
+    public |= {"login/totp", "login/recovery", "login/passkey", "login/passkey/options"}
     public |= {"me/email/confirm", "me/email/undo", "invitations/accept", "end-session"}
     assert open_to_all == {f"POST /auth/{name}" for name in public} | {"GET /health/", "GET /health/live", "GET /health/ready"}
 

@@ -10,6 +10,10 @@ from httpx2 import AsyncClient
 from tests.support import api
 
 PAGES = ("/dev/", "/account/", "/.well-known/")  # they may lead on
+NOTHING_THERE = {  # of who has no factor
+    ("DELETE", "/auth/mfa/totp"),
+    ("POST", "/auth/reauthenticate/passkey/options"),
+}
 
 
 def routes(app: FastAPI) -> list[tuple[str, str]]:
@@ -22,7 +26,14 @@ def routes(app: FastAPI) -> list[tuple[str, str]]:
 
 
 def fill(path: str, **values: str) -> str:
-    known = {"name": "authkeep.css", "file": "docs.css", "user_id": "x", "session_id": "x", "invitation_id": "x"} | values
+    known = {
+        "name": "authkeep.css",
+        "file": "docs.css",
+        "user_id": "x",
+        "session_id": "x",
+        "invitation_id": "x",
+        "passkey_id": "x",
+    } | values
     return re.sub(r"{(\w+)}", lambda match: known[match[1]], path)
 
 
@@ -38,6 +49,9 @@ async def test_every_path_answers_with_and_without_its_slash(app: FastAPI, clien
         answers = [await client.request(method, url, headers=admin.headers) for url in (plain, plain.rstrip("/") + "/")]
         statuses = [answer.status_code for answer in answers]
         assert statuses[0] == statuses[1], (method, path, statuses)
+        if (method, path) in NOTHING_THERE:
+            assert statuses == [404, 404]
+            continue
         assert statuses[0] not in {301, 302, 303, 307, 308, 404, 405} or path.startswith(PAGES), (method, path, statuses)
         places = [answer.headers.get("location") for answer in answers]
         assert places[0] == places[1]

@@ -14,6 +14,14 @@ CANARY = "canary7f3a"  # in everything that is sent; nowhere in what comes back 
 SECRET = f"Kettle-71-{CANARY}!"
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
+RAW = f"{CANARY}AA"  # base64url of whole bytes
+# As browsers write it, for adding a passkey and for using one.
+CREDENTIAL = {
+    "id": RAW,
+    "rawId": RAW,
+    "type": "public-key",
+    "response": {"clientDataJSON": RAW, "attestationObject": RAW, "authenticatorData": RAW, "signature": RAW},
+}
 
 
 def good_value(field: str) -> Any:
@@ -38,7 +46,9 @@ def good_value(field: str) -> Any:
         "required": True,
         "reset": True,
         "recovery_code": f"{CANARY}-ABCD",
-        "credential": {"id": CANARY},
+        "credential": CREDENTIAL,
+        "name": f"Name {CANARY}",
+        "request": f"request-{CANARY}",
         "new_email": f"{api.new_username()}.{CANARY}@example.org",
     }
     return values[field]
@@ -72,6 +82,8 @@ class Operation:
             del body["email"]  # one of the two
         if self.path == "/auth/verify-email":
             del body["email"], body["code"]  # or these two
+        if self.path == "/auth/login/passkey/options":
+            del body["attempt"]  # or the username
         if self.path == "/auth/reauthenticate":
             del body["recovery_code"], body["credential"]  # one of the three
         return body
@@ -83,6 +95,8 @@ class Operation:
             del body["username"]
         if self.path == "/auth/verify-email" and field != "token":
             body = {"email": json.dumps(good_value("email")), "code": json.dumps(good_value("code"))} | {field: raw}
+        if self.path == "/auth/login/passkey/options":
+            body = {field: raw}
         if self.path == "/auth/reauthenticate":
             body = {"password": json.dumps(SECRET)} | {field: raw}
         return ("{" + ", ".join(f'"{name}": {text}' for name, text in body.items()) + "}").encode("utf-8", "surrogatepass")

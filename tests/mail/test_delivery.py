@@ -171,6 +171,9 @@ def _check_template(kit: mail.MailKit, template: str, now: datetime, locale: str
         "device": "Firefox",
         "address": "::1",
         "place": "Rome",
+        "method": "totp",
+        "left": "2",
+        "few": "yes",
     }
     message = kit.compose(uuid4(), template, "ada@example.com", now, values, locale)
     text, html = message.get_body(("plain",)), message.get_body(("html",))

@@ -27,7 +27,7 @@ async def begin(client: AsyncClient) -> tuple[api.User, str]:
     account = await api.register(client)
     user = api.User(account["id"], account["username"], account["email"], api.PASSWORD, {})
     owed = await first_step(client, user)
-    assert (owed["status"], owed["methods"]) == ("mfa_enrolment_required", ["totp"])
+    assert (owed["status"], owed["methods"]) == ("mfa_enrolment_required", ["passkey", "totp"])
     return user, owed["attempt"]
 
 

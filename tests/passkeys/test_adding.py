@@ -11,13 +11,13 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from app.core.server import Server
-from app.passkeys.service import MOST
+from app.passkeys.service import MOST, tidy
 from tests.auth.scene import events, two_clients
 from tests.mail.postman import Postman, html_of, rows_of
 from tests.passkeys.authenticator import BE, BS, UP, UV, Authenticator, b64, bent, unb64
 from tests.passkeys.scene import add, creation, enrol, passkeys_of
 from tests.passkeys.test_ceremony import CLIENT, CREATION, DATA
-from tests.support.api import login, new_user
+from tests.support.api import login, new_admin, new_user
 from tests.support.clock import TravellingClock
 
 FIVE_MINUTES, TEN_MINUTES = timedelta(minutes=5), timedelta(minutes=10)
@@ -136,8 +136,6 @@ async def test_a_challenge_runs_out_after_five_minutes(client: AsyncClient, serv
     options = await creation(client, user.headers)
     clock.advance(FIVE_MINUTES)
     assert (await add(client, user, authenticator.create(options))).status_code == 400
-    from app.passkeys.service import tidy
-
     assert len(await rows_of(server, "passkey_challenges")) == 1
     async with server.database.write() as db:
         await tidy(db, clock())
@@ -231,6 +229,19 @@ async def test_adding_and_removing_want_a_fresh_proof(client: AsyncClient, clock
     ):
         assert (answer.status_code, answer.json()["code"]) == (401, "insufficient_user_authentication")
     assert await passkeys_of(client, user.headers) == [passkey]
+
+
+async def test_passkeys_go_with_their_account_and_come_along_in_the_export(
+    app: FastAPI, client: AsyncClient, server: Server
+) -> None:
+    user, boss = await new_user(client), await new_admin(app, client)
+    shown = await enrol(client, user, name="My phone")
+    document = (await client.get("/auth/me/export", headers=user.headers)).json()["data"]["passkeys"]
+    assert [(each["id"], each["name"]) for each in document] == [(shown["id"], "My phone")]
+    assert not {"credential_id", "public_key", "user_handle"} & set(document[0])
+    await enrol(client, boss)
+    assert (await client.delete(f"/users/{user.id}", headers=boss.headers)).status_code == 204
+    assert [str(row["user_id"]) for row in await rows_of(server, "passkeys")] == [boss.id]
 
 
 async def test_who_is_not_signed_in_has_none(client: AsyncClient) -> None:

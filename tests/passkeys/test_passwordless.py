@@ -10,11 +10,12 @@ from httpx2 import AsyncClient, Response
 from app.auth.deps import AuthKit
 from app.core.server import Server
 from tests.auth.scene import events, two_clients
-from tests.mail.postman import NEW_PASSWORD, Postman, rows_of
+from tests.mail.postman import NEW_PASSWORD, Postman, rows_of, token_in
 from tests.passkeys.authenticator import UP, Authenticator
 from tests.passkeys.scene import enrol, go_on, passkeys_of, sign_in, somebody
 from tests.support.api import User, bearer, new_user
 from tests.support.clock import TravellingClock
+from tests.verification.letters import CHANGE, CHANGED, letter
 
 PATH = "/auth/password"
 
@@ -172,8 +173,6 @@ async def test_a_mailed_link_owes_the_passkey_too(client: AsyncClient, postman: 
     user = await without(client, authenticator)
     asked = await client.post("/auth/magic-link", json={"email": user.email})
     await postman.deliver()
-    from tests.mail.postman import token_in
-
     token = token_in(await postman.smtp.wait_for_async(user.email, 1, "Sign in to your account"))
     body = {"token": token, "request": asked.json()["request"]}
     owed = (await client.post("/auth/magic-link/verify", json=body)).json()
@@ -187,3 +186,16 @@ async def test_a_link_mailed_before_is_void(client: AsyncClient, postman: Postma
     token = await postman.fetch_token(user.email)
     assert (await client.delete(PATH, headers=user.headers)).status_code == 204
     assert (await postman.reset(token)).status_code == 400
+
+
+async def test_an_undone_change_of_address_gives_no_password_back(client: AsyncClient, postman: Postman) -> None:
+    authenticator = Authenticator()
+    user = await without(client, authenticator)
+    wished = f"wished.{user.username}@example.com"
+    assert (await client.post("/auth/me/email", json={"new_email": wished}, headers=user.headers)).status_code == 202
+    confirm = token_in(await letter(postman, wished, CHANGE))
+    assert (await client.post("/auth/me/email/confirm", json={"token": confirm})).status_code == 204
+    undo = token_in(await letter(postman, user.email, CHANGED))
+    assert (await client.post("/auth/me/email/undo", json={"token": undo})).status_code == 204
+    tokens = (await sign_in(client, authenticator)).json()
+    assert (await client.delete(PATH, headers=bearer(tokens))).status_code == 404  # there is none to remove
