@@ -342,9 +342,11 @@ async def note_added(
 ) -> None:
     """A factor was added to an account that had `before`; its row is held. Recorded, and mailed.
 
-    The first one ends the sessions that were opened without, save the one acting.
+    The first one ends the sessions that were opened without, save the one acting, and outdates what they began: a change of
+    address that was asked for without a factor is not confirmed any more.
     """
     if not before.owing:
+        await users.outdate(db, user)
         await sessions.end_sessions_of(db, user.id, "factor_added", now, but=acting)
     await audit.record(db, Fact.FACTOR_ADDED, client, now, actor=user.id, subject=user.id, session=acting, method=method)
     await _tell(db, "factor-added", user, now, method=method)

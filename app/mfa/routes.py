@@ -149,7 +149,9 @@ async def remove_totp(caller: Fresh, db: Db, now: Now) -> None:
     responses=refusals(*FRESH, NoFactor, TooManyRequests),
 )
 async def make_codes(caller: Fresh, db: Db, kit: Mfa, now: Now) -> RecoveryCodesOut:
-    """Ten codes that stand in for a lost factor, each once. Those from before are void."""
+    """Ten codes that stand in for a lost factor, each once. Those from before are void, and the other sessions that they opened
+    end; no browser is remembered any more.
+    """
     return RecoveryCodesOut(codes=await service.make_codes(db, kit, caller, now))
 
 

@@ -101,9 +101,10 @@ async def add_by_attempt(
         before = await steps.find_enrolled(db, user.id)
         passkey = await _add(db, kit, user, begun.id, credential, name, now)
         await steps.refund(db, auth, user.id)
-        await steps.note_added(db, user, KIND, before, onto.client, now, acting=None)
         proved = proof_by(passkey.id, verified=passkey.uv_initialized)
-        return passkey, await steps.finish(db, auth, begun, user, proved, onto, now)
+        pair = await steps.finish(db, auth, begun, user, proved, onto, now)
+        await steps.note_added(db, user, KIND, before, onto.client, now, acting=pair.session_id)
+        return passkey, pair
 
 
 def proof_by(passkey_id: uuid.UUID, *, verified: bool) -> Proved:
