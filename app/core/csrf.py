@@ -50,14 +50,15 @@ class Origins:
     own: str
     callers: frozenset[str]
     form_key: bytes
+    mark_key: bytes
 
     @classmethod
     def of(cls, settings: Settings) -> "Origins":
         """As these settings have it."""
         own = origin_of(settings.public_url)
         callers = frozenset({own, *map(origin_of, settings.CORS_ORIGINS)})
-        key = derive_key(settings.SECRET_KEY.get_secret_value(), "form-token")
-        return cls(own, callers, key)
+        secret = settings.SECRET_KEY.get_secret_value()
+        return cls(own, callers, derive_key(secret, "form-token"), derive_key(secret, "browser-mark"))
 
 
 def origins_of(server: Server) -> Origins:
@@ -146,7 +147,7 @@ def browser_mark(request: Request, value: str) -> str | None:
     """What shows that a value was given to this browser, by the cookie of its forms; None for one that has none."""
     server: Server = request.app.state.server
     secret = _form_cookie(server, request)
-    return b64encode(keyed_digest(origins_of(server).form_key, "browser", secret, value)) if secret is not None else None
+    return b64encode(keyed_digest(origins_of(server).mark_key, secret, value)) if secret is not None else None
 
 
 def cookies_of(request: Request) -> Cookies:

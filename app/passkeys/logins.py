@@ -33,7 +33,7 @@ from app.passkeys.deps import PasskeyKit
 from app.passkeys.errors import PasskeyNotFound, PasskeyRefused
 from app.passkeys.fakes import fake_ids
 from app.passkeys.repository import KnownKey, Taken
-from app.passkeys.service import KIND, proof_by, session_of
+from app.passkeys.service import KIND, hold_own, proof_by, session_of
 from app.users import service as users
 from app.users.names import name_key
 
@@ -77,7 +77,8 @@ async def start_proof(db: AsyncSession, kit: PasskeyKit, caller: Caller, now: da
     Raises:
         PasskeyNotFound: they have none.
     """
-    return await _start_proof(db, kit, caller.me.id, session_of(caller), now)
+    user = await hold_own(db, caller, now)
+    return await _start_proof(db, kit, user.id, session_of(caller), now)
 
 
 async def _start_proof(

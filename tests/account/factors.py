@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx2
 import pyotp
 from playwright.async_api import Browser, Page, expect
+from sqlalchemy import delete
 
 from app.mfa.repository import set_required
 from app.passkeys.models import Passkey
@@ -119,6 +120,12 @@ async def add_passkey_row(stage: Scene, person: Person, name: str, *, synced: bo
                 last_used_at=moment if synced else None,
             )
         )
+
+
+async def remove_passkey_rows(stage: Scene) -> None:
+    """All there are, so that nobody owes a second step."""
+    async with stage.database() as db:
+        await db.execute(delete(Passkey))
 
 
 async def require_factor(stage: Scene, person: Person) -> None:

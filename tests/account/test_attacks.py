@@ -9,6 +9,7 @@ import pytest
 from playwright.async_api import Browser, BrowserContext, Page, Route, expect
 
 from tests.account.conftest import is_complaint
+from tests.account.factors import add_passkey_row, remove_passkey_rows
 from tests.account.scene import Person, Scene, scene, sign_in
 from tests.account.views import VIEWS, Visit
 from tests.support.smtp import SmtpServer
@@ -128,8 +129,11 @@ async def test_hostile_names_user_agents_and_links_fire_nothing(stage: Scene) ->
             await page.get_by_label("Name that is shown").fill(text)
             await page.get_by_role("button", name="Save").click()
             await expect(page.get_by_label("Name that is shown")).to_have_value(text)
-            for path in ("/account/sessions", "/account/leave", "/account/sign-out"):
+            await add_passkey_row(stage, person, text, synced=True)
+            for path in ("/account/sessions", "/account/leave", "/account/sign-out", "/account/security"):
                 await page.goto(path)
+            await expect(page.get_by_role("heading", name=text)).to_be_visible()
+            await remove_passkey_rows(stage)
             await context.clear_cookies()
             query = urlencode(dict.fromkeys(("token", "next", "done", "username", "email", "lang"), text))
             for path in ("sign-in", "sign-up", "forgot", "reset-password", "verify", "email-undo", "end-session", "invitation"):

@@ -1,8 +1,9 @@
-"""By keyboard alone, and with script off: signing up, signing in, resetting."""
+"""By keyboard alone, and with script off: signing up, signing in by one step and by two, resetting."""
 
 import pytest
 from playwright.async_api import Page, expect
 
+from tests.account.factors import phone_of
 from tests.account.scene import NEW_PASSWORD, Scene, new_person
 
 MOST_TABS = 25
@@ -87,3 +88,37 @@ async def test_with_script_the_server_says_how_good_a_password_is_and_it_can_be_
         assert await field.get_attribute("type") == "text"
         await page.get_by_role("button", name="Hide").click()
         assert await field.get_attribute("type") == "password"
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["keyboard alone", "keyboard and no script"])
+async def test_setting_up_an_app_and_signing_in_by_both_steps(stage: Scene, *, script: bool) -> None:
+    person = await stage.register()
+    async with stage.context(java_script_enabled=script) as context:
+        page = await context.new_page()
+        await page.goto("/account/sign-in")
+        await type_into(page, username=person.username, password=person.password)
+        await press(page, "Sign in")
+        await press(page, "Security")
+        await press(page, "Set up an app")
+        phone = await phone_of(page)
+        await type_into(page, otp=phone.wrong())
+        await press(page, "Confirm")
+        assert await page.locator(":focus").get_attribute("id") == "summary"
+        await type_into(page, otp=phone.code())
+        await press(page, "Confirm")
+        await press(page, "Make recovery codes")
+        code = await page.locator(".codes li").first.inner_text()
+        await press(page, "I have kept them")
+        await press(page, "Sign out")
+        for way in ("app", "recovery code"):
+            await type_into(page, username=person.username, password=person.password)
+            await press(page, "Sign in")
+            await expect(page.get_by_role("heading", name="Second step")).to_be_visible()
+            if way == "app":
+                await type_into(page, otp=phone.code())
+            else:
+                await press(page, "Use a recovery code")
+                await type_into(page, recovery_code=code)
+            await press(page, "Go on")
+            await expect(page.get_by_role("heading", name="Profile")).to_be_visible()
+            await press(page, "Sign out")
