@@ -224,3 +224,17 @@ def test_there_are_no_hints_or_questions() -> None:
     names = {column.name for column in User.__table__.columns}
     assert not [name for name in names if re.search(r"hint|question|answer", name)]
     assert "password_hash" in names
+
+
+@pytest.mark.asvs("V6.3.4")
+def test_every_way_in_ends_at_the_one_place_that_asks_what_is_owed() -> None:
+    """Only a change of password opens a session else: in place of one that was there."""
+    opening = calls_of("open_session", ".open_session", "Session", "repository.add_session")
+    assert sorted(where.partition(":")[0] for where in opening) == [
+        "app/auth/proofs.py",
+        "app/auth/sessions.py",
+        "app/auth/sessions.py",
+        "app/auth/steps.py",
+    ]
+    assert sorted(where.partition(":")[0] for where in calls_of("_open", "steps._open")) == ["app/auth/steps.py"] * 2
+    assert {where.partition(":")[0] for where in calls_of("steps.enter")} == {"app/auth/service.py"}

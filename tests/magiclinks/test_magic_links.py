@@ -233,13 +233,15 @@ async def test_a_code_is_guessed_five_times_across_mails_and_replicas(
     assert (await sign_in(client, token=token, request=request)).status_code == 200
 
 
+@pytest.mark.asvs("V6.5.5", "V6.6.2")
 async def test_a_link_dies_with_time_a_newer_one_and_a_new_password(
     client: AsyncClient, postman: Postman, clock: TravellingClock
 ) -> None:
     account = await api.register(client)
-    first, _, mine = await asked(client, postman, account["email"])
+    first, older, mine = await asked(client, postman, account["email"])
     second, code, mine = await asked(client, postman, account["email"])
     assert refusal(await sign_in(client, token=first, request=mine)) == DEAD
+    assert refusal(await sign_in(client, email=account["email"], code=older, request=mine)) == DEAD
     clock.advance(timedelta(minutes=10))
     assert refusal(await sign_in(client, token=second, request=mine)) == DEAD
     assert refusal(await sign_in(client, email=account["email"], code=code, request=mine)) == DEAD

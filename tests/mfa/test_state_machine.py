@@ -279,6 +279,7 @@ async def play(app: FastAPI, client: AsyncClient, server: Server, clock: Travell
     return world
 
 
+@pytest.mark.asvs("V6.3.3", "V6.3.4")
 async def test_no_sequence_of_calls_signs_in_who_owes_a_step(
     app: FastAPI, client: AsyncClient, server: Server, clock: TravellingClock
 ) -> None:
