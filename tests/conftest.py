@@ -104,6 +104,7 @@ def private_redis() -> Iterator[RedisServer]:
 
 BREAKERS = {"private_postgres", "private_redis"}
 WAITS = {
+    "app.main.FIRST_LOOK_SECONDS": 60.0,
     "app.auth.hashing.NICENESS": 0,  # it would give way to the other tests
     "app.core.edge.DEADLINE_SECONDS": 60.0,
     "app.database.POOL_WAIT_SECONDS": 30.0,

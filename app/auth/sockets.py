@@ -128,7 +128,7 @@ class Proved:
 
     Attributes:
         amr: its value for the session (RFC 8176 where that has one).
-        factor: which one it was; None if that can't be lost, as with a code that is spent.
+        factor: which one it was; None if that can't be lost.
         kind: of `factor`.
         acr: the level it reaches beside a password.
         alone: whether it reaches that level whatever the first proof was.

@@ -200,9 +200,10 @@ async def charge(database: Database, kit: AuthKit, attempt: str, owed: str, now:
     """
     attempt_id, secret_digest = _read(attempt)
     async with database.write() as db:
-        begun = _begun(await repository.charge_attempt(db, attempt_id, secret_digest, owed, TRIES_OF_ATTEMPT, now))
+        begun = _begun(await repository.find_attempt(db, attempt_id, secret_digest, owed, TRIES_OF_ATTEMPT, now))
+        # The account's count first, as where a try is given back and the attempt spent: in another order they could deadlock.
         await charge_account(db, kit, begun.user_id, now)
-    return begun
+        return _begun(await repository.charge_attempt(db, attempt_id, secret_digest, owed, TRIES_OF_ATTEMPT, now))
 
 
 async def charge_account(db: AsyncSession, kit: AuthKit, user_id: uuid.UUID, now: datetime) -> None:
@@ -224,6 +225,10 @@ async def refund(db: AsyncSession, kit: AuthKit, user_id: uuid.UUID) -> None:
 
 def _tries_of(kit: AuthKit, user_id: uuid.UUID) -> bytes:
     return keyed_digest(kit.lane_key, "second-proof", user_id.bytes)
+
+
+def _telling_of(kit: AuthKit, user_id: uuid.UUID) -> bytes:
+    return keyed_digest(kit.lane_key, "second-proof-told", user_id.bytes)
 
 
 async def check_proof(
@@ -256,7 +261,10 @@ def proof_by(db: AsyncSession, method: str) -> SecondProof:
 
 async def _note_failure(db: AsyncSession, kit: AuthKit, user: User, method: str, client: Client, now: datetime) -> None:
     await audit.record(db, Fact.SECOND_FACTOR_FAILED, client, now, subject=user.id, by=method)
-    if await tickets.count_guesses(db, _tries_of(kit, user.id)) == TELL_AT:
+    # By a flag and not by the number: tries made at once are all charged before the first of them fails.
+    if await tickets.count_guesses(db, _tries_of(kit, user.id)) < TELL_AT:
+        return
+    if await tickets.charge_guess(db, _telling_of(kit, user.id), 1, now, now + TRIES_KEPT) is not None:
         await _tell(db, "second-factor-failed", user, now)
 
 
@@ -334,9 +342,11 @@ async def note_added(
 ) -> None:
     """A factor was added to an account that had `before`; its row is held. Recorded, and mailed.
 
-    The first one ends the sessions that were opened without, save the one acting.
+    The first one ends the sessions that were opened without, save the one acting, and outdates what they began: a change of
+    address that was asked for without a factor is not confirmed any more.
     """
     if not before.owing:
+        await users.outdate(db, user)
         await sessions.end_sessions_of(db, user.id, "factor_added", now, but=acting)
     await audit.record(db, Fact.FACTOR_ADDED, client, now, actor=user.id, subject=user.id, session=acting, method=method)
     await _tell(db, "factor-added", user, now, method=method)
@@ -373,7 +383,8 @@ async def forget_remembered(db: AsyncSession, user_id: uuid.UUID) -> None:
 
 async def clear_tries(db: AsyncSession, kit: AuthKit, user_id: uuid.UUID) -> None:
     """Forget the tries of second proofs: the factors that they were of are gone."""
-    await tickets.clear_guesses(db, _tries_of(kit, user_id))
+    for key in (_tries_of(kit, user_id), _telling_of(kit, user_id)):
+        await tickets.clear_guesses(db, key)
 
 
 async def _tell(db: AsyncSession, template: str, user: User, now: datetime, **values: str) -> None:

@@ -10,6 +10,7 @@ from app.invitations.service import KIND as INVITATION_MAIL
 from app.jobs import service as jobs
 from app.magiclinks.service import KIND as MAGIC_MAIL
 from app.mfa import service as mfa
+from app.passkeys import service as passkeys
 from app.passwords.service import KIND as RESET_MAIL
 from app.tickets import service as tickets
 from app.verification.mails import KINDS as VERIFICATION_MAILS
@@ -22,6 +23,7 @@ async def make_true(server: Server) -> tuple[int, int]:
         ended = await sessions.end_everything(db, now)
         voided = await tickets.void_all(db, now)
         await mfa.void_everything(db, now)
+        await passkeys.void_everything(db)
         await jobs.forget(db, RESET_MAIL, MAGIC_MAIL, NEW_DEVICE_MAIL, INVITATION_MAIL, *VERIFICATION_MAILS)
         await audit.record(db, Fact.RESTORED, operator(now).client, now, sessions=ended, tickets=voided)
     return ended, voided

@@ -59,4 +59,4 @@ class RecoveryProof:
         at, few = f"{now:%Y-%m-%d %H:%M} UTC", "yes" if left <= FEW else ""
         values = {"username": user.username, "at": at, "left": str(left), "few": few}
         await mail.enqueue(db, "recovery-code-used", user.email, now, locale=user.locale, **values)
-        return Proved("recovery", RECOVERY)
+        return Proved("recovery", RECOVERY, user_id)  # the codes of an account are lost together, so they go by its id

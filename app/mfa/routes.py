@@ -36,6 +36,7 @@ from app.mfa.deps import Mfa
 from app.mfa.errors import FactorNotFound, NoFactor, OwnFactors
 from app.mfa.proofs import RECOVERY, TOTP
 from app.mfa.schemas import (
+    NO_ATTEMPT,
     AttemptIn,
     ConfirmTotpIn,
     FinishIn,
@@ -71,7 +72,13 @@ async def look(caller: SignedIn, db: DbRead, kit: Mfa) -> Overview:
     responses=refusals(*FRESH, AttemptInvalid, *JSON_BODY, TooManyRequests),
 )
 async def start_totp(
-    body: AttemptIn, request: Request, server: ServerOf, database: Transactions, kit: Mfa, now: Now, token: Token
+    request: Request,
+    server: ServerOf,
+    database: Transactions,
+    kit: Mfa,
+    now: Now,
+    token: Token,
+    body: AttemptIn = NO_ATTEMPT,
 ) -> Setup:
     """A secret for an authenticator app. It counts once a code is confirmed, within ten minutes; then it replaces an older one.
 
@@ -142,7 +149,9 @@ async def remove_totp(caller: Fresh, db: Db, now: Now) -> None:
     responses=refusals(*FRESH, NoFactor, TooManyRequests),
 )
 async def make_codes(caller: Fresh, db: Db, kit: Mfa, now: Now) -> RecoveryCodesOut:
-    """Ten codes that stand in for a lost factor, each once. Those from before are void."""
+    """Ten codes that stand in for a lost factor, each once. Those from before are void, and the other sessions that they opened
+    end; no browser is remembered any more.
+    """
     return RecoveryCodesOut(codes=await service.make_codes(db, kit, caller, now))
 
 

@@ -32,9 +32,12 @@ class MfaOut(BaseModel):
 
 
 class AttemptIn(Body):
-    """Empty for who is signed in; else the attempt of a login that can't go on without a factor."""
+    """Empty, or no body, for who is signed in; else the attempt of a login that can't go on without a factor."""
 
     attempt: Attempt | None = None
+
+
+NO_ATTEMPT = AttemptIn()
 
 
 class TotpSetupOut(BaseModel):

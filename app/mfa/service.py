@@ -26,7 +26,7 @@ from app.mfa.deps import MfaKit
 from app.mfa.errors import FactorNotFound, NoFactor, OwnFactors
 from app.mfa.models import TotpFactor
 from app.mfa.policy import applies, is_required
-from app.mfa.proofs import TOTP, place_of
+from app.mfa.proofs import RECOVERY, TOTP, place_of
 from app.mfa.totp import Setup, find_step, setup_of, step_at
 from app.users import service as users
 from app.users.models import User
@@ -117,8 +117,9 @@ async def confirm_totp_by_attempt(
         before = await steps.find_enrolled(db, user.id)
         factor_id = await _confirm_totp(db, kit, user, code, now)
         await steps.refund(db, auth, user.id)
-        await steps.note_added(db, user, TOTP, before, onto.client, now, acting=None)
-        return await steps.finish(db, auth, begun, user, Proved("otp", TOTP, factor_id), onto, now)
+        pair = await steps.finish(db, auth, begun, user, Proved("otp", TOTP, factor_id), onto, now)
+        await steps.note_added(db, user, TOTP, before, onto.client, now, acting=pair.session_id)
+        return pair
 
 
 async def _confirm_totp(db: AsyncSession, kit: MfaKit, user: User, code: str, now: datetime) -> uuid.UUID:
@@ -151,7 +152,7 @@ async def remove_totp(db: AsyncSession, caller: Caller, now: datetime) -> None:
 
 
 async def make_codes(db: AsyncSession, kit: MfaKit, caller: Caller, now: datetime) -> list[str]:
-    """Ten new recovery codes, shown this once; none from before is good any more.
+    """Ten new recovery codes, shown this once; none from before is good any more, nor what it opened or had remembered.
 
     Raises:
         NoFactor: there is no factor that they could stand in for.
@@ -165,6 +166,8 @@ async def make_codes(db: AsyncSession, kit: MfaKit, caller: Caller, now: datetim
         for code in codes
     ]
     await repository.replace_codes(db, user.id, rows)
+    await sessions.end_opened_with(db, user.id, RECOVERY, user.id, now, but=caller.session_id)
+    await steps.forget_remembered(db, user.id)
     await _record(db, Fact.RECOVERY_CODES_MADE, caller, user, now)
     await _tell(db, "recovery-codes", user, now)
     return codes
@@ -205,8 +208,8 @@ async def set_for(
         raise OwnFactors
     user = await users.hold(db, caller, user_id, now)
     if reset:
-        await steps.remove_factors(db, user.id)
         await steps.clear_tries(db, auth, user.id)
+        await steps.remove_factors(db, user.id)
         await sessions.end_sessions_of(db, user.id, "factors_reset", now)
         await _record(db, Fact.FACTORS_RESET, caller, user, now)
         await _tell(db, "factors-reset", user, now)

@@ -21,7 +21,7 @@ from app.core.wire import JSON_ONLY
 from app.passkeys import logins
 from app.passkeys.deps import Passkeys, asking_browser, remember_browser
 from app.passkeys.errors import PasskeyNotFound, PasskeyRefused
-from app.passkeys.schemas import LoginByPasskeyIn, LoginOptionsIn, LoginOptionsOut, OptionsOut
+from app.passkeys.schemas import NOBODY_NAMED, LoginByPasskeyIn, LoginOptionsIn, LoginOptionsOut, OptionsOut
 from app.passkeys.service import KIND
 
 router = APIRouter(prefix="/auth", tags=["passkeys"], dependencies=[JSON_ONLY])
@@ -34,7 +34,7 @@ router = APIRouter(prefix="/auth", tags=["passkeys"], dependencies=[JSON_ONLY])
     responses=refusals(AttemptInvalid, PasskeyNotFound, *JSON_BODY, TooManyRequests),
 )
 async def start_login(
-    body: LoginOptionsIn, request: Request, response: Response, db: Db, kit: Passkeys, now: Now
+    request: Request, response: Response, db: Db, kit: Passkeys, now: Now, body: LoginOptionsIn = NOBODY_NAMED
 ) -> LoginOptionsOut:
     """What to hand to `navigator.credentials.get()`, within five minutes. An unknown name gets the same answer as a known one."""
     if body.attempt is not None:

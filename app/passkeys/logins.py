@@ -33,7 +33,7 @@ from app.passkeys.deps import PasskeyKit
 from app.passkeys.errors import PasskeyNotFound, PasskeyRefused
 from app.passkeys.fakes import fake_ids
 from app.passkeys.repository import KnownKey, Taken
-from app.passkeys.service import KIND, proof_by, session_of
+from app.passkeys.service import KIND, hold_own, proof_by, session_of
 from app.users import service as users
 from app.users.names import name_key
 
@@ -77,7 +77,8 @@ async def start_proof(db: AsyncSession, kit: PasskeyKit, caller: Caller, now: da
     Raises:
         PasskeyNotFound: they have none.
     """
-    return await _start_proof(db, kit, caller.me.id, session_of(caller), now)
+    user = await hold_own(db, caller, now)
+    return await _start_proof(db, kit, user.id, session_of(caller), now)
 
 
 async def _start_proof(
@@ -115,7 +116,8 @@ async def sign_in(
         assertion = await _verify(kit, credential, taken, key, verified=True)
         known = taken is not None and taken.binding in named  # the account was named, so its handle may be left out
         user = None
-        if assertion is not None and key.user_id is not None and _is_of(credential, key, known=known):
+        # Whoever finds a key without PIN can give it one. So a key must have verified its user when it was added.
+        if assertion is not None and key.user_id is not None and key.uv_initialized and _is_of(credential, key, known=known):
             user = await users.lock_user(db, key.user_id)
         if user is None or not user.usable(now) or not await _use(db, key, assertion, client, now):
             await audit.record(db, Fact.LOGIN_FAILED, client, now, subject=key.user_id, by=KIND)
@@ -145,7 +147,7 @@ class PasskeyProof:
             return None
         if not await _use(db, key, assertion, NOWHERE, now):  # where from is in the record of the failure, beside it
             return None
-        return proof_by(key.id, verified=assertion.user_verified)
+        return proof_by(key.id, verified=assertion.user_verified and key.uv_initialized)
 
 
 async def _verify(
@@ -172,9 +174,7 @@ async def _use(db: AsyncSession, key: KnownKey, assertion: Assertion | None, cli
     if assertion is None or key.id is None:
         return False
     counted = assertion.sign_count
-    used = await repository.note_use(
-        db, key.id, counted, now, backed_up=assertion.backed_up, user_verified=assertion.user_verified
-    )
+    used = await repository.note_use(db, key.id, counted, now, backed_up=assertion.backed_up)
     if not used:
         data: dict[str, Any] = {"passkey": str(key.id), "before": key.sign_count, "after": counted}
         await audit.record(db, Fact.PASSKEY_CLONED, client, now, subject=key.user_id, **data)

@@ -17,8 +17,8 @@ HANDLE_BYTES = 64
 class Passkey(Base):
     """A credential record (WebAuthn Level 3 section 4). All of an account have its one `user_handle`, which says nothing.
 
-    `uv_initialized`: it has verified its user (by PIN or body), so it may be the whole login. `backup_eligible`: it may be
-    synced between devices. `discoverable` is None where the browser did not say.
+    `uv_initialized`: it verified its user (by PIN or body) when it was added, so it may be the whole login.
+    `backup_eligible`: it may be synced between devices. `discoverable` is None where the browser did not say.
     """
 
     __tablename__ = "passkeys"

@@ -58,6 +58,11 @@ async def delete_expired(db: AsyncSession, now: datetime) -> None:
     await db.execute(delete(PasskeyChallenge).where(PasskeyChallenge.expires_at <= now))
 
 
+async def delete_challenges(db: AsyncSession) -> None:
+    """Nothing that was asked is answered any more."""
+    await db.execute(delete(PasskeyChallenge))
+
+
 async def add_passkey(db: AsyncSession, values: dict[str, Any]) -> Passkey | None:
     """A new one, or None if somebody has a credential of this id; the constraint decides, so a race makes one."""
     added = insert_into(db, Passkey).values(values).on_conflict_do_nothing(index_elements=[Passkey.credential_id])
@@ -75,11 +80,13 @@ class KnownKey:
     user_handle: bytes
     sign_count: int
     backup_eligible: bool
+    uv_initialized: bool
 
 
 def _key_by_credential() -> Any:
     one = select(literal(1).label("one")).subquery()
-    columns = (Passkey.id, Passkey.user_id, Passkey.public_key, Passkey.user_handle, Passkey.sign_count, Passkey.backup_eligible)
+    whose = (Passkey.id, Passkey.user_id, Passkey.public_key, Passkey.user_handle)
+    columns = (*whose, Passkey.sign_count, Passkey.backup_eligible, Passkey.uv_initialized)
     wanted = Passkey.credential_id == bindparam("credential_id")
     return select(*columns).select_from(one).outerjoin(Passkey, wanted)
 
@@ -97,10 +104,9 @@ NOBODYS_KEY = bytes.fromhex(
 async def find_key(db: AsyncSession, credential_id: bytes) -> KnownKey:
     """The key with this credential id, whoever has it, by a query that has one row in either case."""
     row = (await run(db, KEY_BY_CREDENTIAL, {"credential_id": credential_id})).one()
-    passkey_id, user_id, public_key, user_handle, sign_count, backup_eligible = row
-    return KnownKey(
-        passkey_id, user_id, bytes(public_key or NOBODYS_KEY), bytes(user_handle or b""), sign_count or 0, bool(backup_eligible)
-    )
+    passkey_id, user_id, public_key, user_handle, sign_count, backup_eligible, uv_initialized = row
+    key, handle = bytes(public_key or NOBODYS_KEY), bytes(user_handle or b"")
+    return KnownKey(passkey_id, user_id, key, handle, sign_count or 0, bool(backup_eligible), bool(uv_initialized))
 
 
 async def list_of(db: AsyncSession, user_id: uuid.UUID) -> list[Passkey]:
@@ -128,15 +134,11 @@ async def rename(db: AsyncSession, passkey_id: uuid.UUID, user_id: uuid.UUID, na
     return found
 
 
-async def note_use(
-    db: AsyncSession, passkey_id: uuid.UUID, sign_count: int, now: datetime, *, backed_up: bool, user_verified: bool
-) -> bool:
+async def note_use(db: AsyncSession, passkey_id: uuid.UUID, sign_count: int, now: datetime, *, backed_up: bool) -> bool:
     """Write a use down, unless the counter stands still or goes back: then False (WebAuthn Level 3 section 7.2 step 22)."""
     counted = Passkey.sign_count < sign_count
     uncounted = (Passkey.sign_count == 0) & (sign_count == 0)
     values: dict[str, Any] = {"sign_count": sign_count, "last_used_at": now, "backed_up": backed_up}
-    if user_verified:
-        values["uv_initialized"] = True
     used = update(Passkey).where(Passkey.id == passkey_id, or_(counted, uncounted)).values(values).returning(Passkey.id)
     return await db.scalar(used.execution_options(synchronize_session=False)) is not None
 

@@ -33,7 +33,7 @@ from app.core.wire import JSON_ONLY
 from app.passkeys import service
 from app.passkeys.deps import Passkeys
 from app.passkeys.errors import PasskeyNotAdded, PasskeyNotFound, PasskeysNeeded, PasswordNotFound, TooManyPasskeys
-from app.passkeys.schemas import AddOptionsIn, AddPasskeyIn, OptionsOut, PasskeyAddedOut, PasskeyOut, RenamePasskeyIn
+from app.passkeys.schemas import NO_ATTEMPT, AddOptionsIn, AddPasskeyIn, OptionsOut, PasskeyAddedOut, PasskeyOut, RenamePasskeyIn
 
 router = APIRouter(prefix="/auth", tags=["passkeys"], dependencies=[JSON_ONLY])
 NOT_SIGNED_IN = (Unauthenticated, TokenInvalid, CsrfRefused)
@@ -55,7 +55,13 @@ async def list_passkeys(caller: SignedIn, db: DbRead) -> list[PasskeyOut]:
     responses=refusals(*FRESH, AttemptInvalid, TooManyPasskeys, *JSON_BODY, TooManyRequests),
 )
 async def start_adding(
-    body: AddOptionsIn, request: Request, server: ServerOf, database: Transactions, kit: Passkeys, now: Now, token: Token
+    request: Request,
+    server: ServerOf,
+    database: Transactions,
+    kit: Passkeys,
+    now: Now,
+    token: Token,
+    body: AddOptionsIn = NO_ATTEMPT,
 ) -> OptionsOut:
     """What to hand to `navigator.credentials.create()`, within five minutes and from this session.
 

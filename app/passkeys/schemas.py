@@ -22,9 +22,12 @@ class OptionsOut(BaseModel):
 
 
 class AddOptionsIn(Body):
-    """Empty for who is signed in; else the attempt of a login that can't go on without a factor."""
+    """Empty, or no body, for who is signed in; else the attempt of a login that can't go on without a factor."""
 
     attempt: Attempt | None = None
+
+
+NO_ATTEMPT = AddOptionsIn()
 
 
 class AddPasskeyIn(Body):
@@ -88,6 +91,9 @@ class LoginOptionsIn(Body):
         if self.attempt is not None and self.username is not None:
             raise PydanticCustomError("one_at_most", "Give attempt or username, not both")
         return self
+
+
+NOBODY_NAMED = LoginOptionsIn(username=None)
 
 
 class LoginOptionsOut(OptionsOut):

@@ -39,7 +39,7 @@ async def start_adding(db: AsyncSession, kit: PasskeyKit, caller: Caller, now: d
     Raises:
         TooManyPasskeys: there is no room for another.
     """
-    return await _start_adding(db, kit, await _hold_own(db, caller, now), session_of(caller), now)
+    return await _start_adding(db, kit, await hold_own(db, caller, now), session_of(caller), now)
 
 
 async def start_adding_by_attempt(db: AsyncSession, kit: PasskeyKit, attempt: str, now: datetime) -> dict[str, Any]:
@@ -71,7 +71,7 @@ async def add(
         PasskeyNotAdded: it is not what was asked for, or somebody has it; the challenge is spent.
         TooManyPasskeys: others were added meanwhile.
     """
-    user = await _hold_own(db, caller, now)
+    user = await hold_own(db, caller, now)
     before = await steps.find_enrolled(db, user.id)
     passkey = await _add(db, kit, user, session_of(caller), credential, name, now)
     await steps.note_added(db, user, KIND, before, caller.client, now, acting=caller.session_id)
@@ -101,9 +101,10 @@ async def add_by_attempt(
         before = await steps.find_enrolled(db, user.id)
         passkey = await _add(db, kit, user, begun.id, credential, name, now)
         await steps.refund(db, auth, user.id)
-        await steps.note_added(db, user, KIND, before, onto.client, now, acting=None)
         proved = proof_by(passkey.id, verified=passkey.uv_initialized)
-        return passkey, await steps.finish(db, auth, begun, user, proved, onto, now)
+        pair = await steps.finish(db, auth, begun, user, proved, onto, now)
+        await steps.note_added(db, user, KIND, before, onto.client, now, acting=pair.session_id)
+        return passkey, pair
 
 
 def proof_by(passkey_id: uuid.UUID, *, verified: bool) -> Proved:
@@ -177,7 +178,7 @@ async def rename(db: AsyncSession, caller: Caller, passkey_id: uuid.UUID, name: 
     Raises:
         PasskeyNotFound: it is none of theirs.
     """
-    await _hold_own(db, caller, now)
+    await hold_own(db, caller, now)
     passkey = await repository.rename(db, passkey_id, caller.me.id, name)
     if passkey is None:
         raise PasskeyNotFound
@@ -191,7 +192,7 @@ async def remove(db: AsyncSession, caller: Caller, passkey_id: uuid.UUID, now: d
         PasskeyNotFound: it is none of theirs.
         PasskeysNeeded, LastFactor: see there.
     """
-    user = await _hold_own(db, caller, now)
+    user = await hold_own(db, caller, now)
     if not await repository.delete_passkey(db, passkey_id, user.id):
         raise PasskeyNotFound
     if user.password_hash is None:
@@ -206,7 +207,7 @@ async def remove_password(db: AsyncSession, caller: Caller, now: datetime) -> No
     Raises:
         PasswordNotFound, PasskeysNeeded: see there.
     """
-    await passwordless.remove_password(db, caller, await _hold_own(db, caller, now), now)
+    await passwordless.remove_password(db, caller, await hold_own(db, caller, now), now)
 
 
 async def remove_all(db: AsyncSession, user_id: uuid.UUID) -> None:
@@ -214,7 +215,12 @@ async def remove_all(db: AsyncSession, user_id: uuid.UUID) -> None:
     await repository.delete_all_of(db, user_id)
 
 
-async def _hold_own(db: AsyncSession, caller: Caller, now: datetime) -> User:
+async def hold_own(db: AsyncSession, caller: Caller, now: datetime) -> User:
+    """The caller's account, held, with their session looked at again.
+
+    Raises:
+        TokenInvalid: it ended since the request began.
+    """
     user = await users.lock_user(db, caller.me.id)
     await confirm(db, caller, now)
     if user is None:
@@ -225,3 +231,8 @@ async def _hold_own(db: AsyncSession, caller: Caller, now: datetime) -> User:
 async def tidy(db: AsyncSession, now: datetime) -> None:
     """Daily: forget challenges that nobody answered."""
     await repository.delete_expired(db, now)
+
+
+async def void_everything(db: AsyncSession) -> None:
+    """After a restore: a challenge that was answered since the backup must not be answered again."""
+    await repository.delete_challenges(db)

@@ -19,8 +19,9 @@ class User(Base):
     """An account.
 
     `username_key` and `email_key` are what is unique and looked up: lower case. `epoch` rises with each change of
-    password, role or status; work that began under an older epoch must not end in a session (docs/adr/0003).
-    `leaving_at` is when its owner left: signing in within seven days takes that back, later the account is erased.
+    password, address, role or status, and with the first second factor; work that began under an older epoch must not end in a
+    session (docs/adr/0003). `leaving_at` is when its owner left: signing in within seven days takes that back, later
+    the account is erased.
     """
 
     __tablename__ = "users"

@@ -150,6 +150,11 @@ async def clear_password(db: AsyncSession, user: User, now: datetime) -> None:
     await tickets.void(db, user.id, now)
 
 
+async def outdate(db: AsyncSession, user: User) -> None:
+    """What was begun for the account before is not to be finished; the row is locked."""
+    await repository.update_user(db, user.id, epoch=user.epoch + 1)
+
+
 async def note_verified(db: AsyncSession, user: User, now: datetime) -> bool:
     """The person proved to read mail at the account's address; the row is locked. False if that was known."""
     if user.email_verified:

@@ -20,6 +20,14 @@ from app.main import create_app
 from tests.support.api import bearer
 from tests.support.apps import client_of, running
 
+# In its form; what it says is looked at later.
+SOME_CREDENTIAL = {
+    "id": "AAAA",
+    "rawId": "AAAA",
+    "type": "public-key",
+    "response": {"clientDataJSON": "AAAA", "attestationObject": "AAAA"},
+}
+
 
 def claims_of(token: str) -> dict[str, Any]:
     """What a token says, unverified."""

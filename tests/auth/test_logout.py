@@ -1,5 +1,6 @@
 """Logout: by either token, the session is dead everywhere when the answer leaves, and nobody else's is (promise P2)."""
 
+import re
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +10,18 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from app.core.server import Server
-from tests.auth.scene import assert_dead, claims_of, events, refresh, replica, session_row, sid_of, status_of, two_clients
+from tests.auth.scene import (
+    SOME_CREDENTIAL,
+    assert_dead,
+    claims_of,
+    events,
+    refresh,
+    replica,
+    session_row,
+    sid_of,
+    status_of,
+    two_clients,
+)
 from tests.support import api
 from tests.support.apps import client_of
 from tests.support.clock import TravellingClock
@@ -20,6 +32,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "/auth/change-password": {"current_password": api.PASSWORD, "new_password": "quite another 1!"},
     "/users/{user_id}/role": {"role": "admin"},
     "/users/{user_id}/status": {"active": False},
+    "/auth/mfa/totp/confirm": {"code": "123456"},
+    "/auth/passkeys": {"credential": SOME_CREDENTIAL},
 }
 
 
@@ -28,11 +42,7 @@ def signed_in_routes(app: FastAPI) -> Iterator[tuple[str, str, dict[str, Any] | 
     for path, operations in app.openapi()["paths"].items():
         for method, operation in operations.items():
             if operation.get("security") and path != "/auth/logout":
-                yield (
-                    method.upper(),
-                    path.replace("{user_id}", str(uuid.uuid4())).replace("{session_id}", str(uuid.uuid4())),
-                    BODIES.get(path),
-                )
+                yield method.upper(), re.sub(r"{\w+_id}", str(uuid.uuid4()), path), BODIES.get(path)
 
 
 async def statuses(app: FastAPI, client: AsyncClient, headers: dict[str, str]) -> dict[str, int]:

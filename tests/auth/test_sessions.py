@@ -17,7 +17,7 @@ from app.core.caller import CREDENTIALS
 from app.core.ports import LiveSession
 from app.core.server import Server
 from app.users.models import User
-from tests.auth.scene import assert_dead, end_in_database, events, session_row, sid_of, status_of
+from tests.auth.scene import SOME_CREDENTIAL, assert_dead, end_in_database, events, session_row, sid_of, status_of
 from tests.support import api
 from tests.support.apps import client_of
 from tests.support.clock import TravellingClock
@@ -166,7 +166,20 @@ WRITES: list[tuple[str, str, dict[str, Any] | None]] = [
     ("POST", "/auth/me/email", {"new_email": "new.home@example.org"}),
     ("POST", "/users/invitations", {"email": "guest@example.org", "role": "user"}),
     ("DELETE", "/users/invitations/{invitation}", None),
+    ("POST", "/auth/mfa/totp", None),
+    ("POST", "/auth/mfa/totp/confirm", {"code": "123456"}),
+    ("DELETE", "/auth/mfa/totp", None),
+    ("POST", "/auth/mfa/recovery-codes", None),
+    ("DELETE", "/auth/mfa/remembered-devices", None),
+    ("PUT", "/users/{user}/mfa", {"required": True}),
+    ("POST", "/auth/passkeys/options", None),
+    ("POST", "/auth/passkeys", {"credential": SOME_CREDENTIAL}),
+    ("PATCH", "/auth/passkeys/{passkey}", {"name": "Key"}),
+    ("DELETE", "/auth/passkeys/{passkey}", None),
+    ("POST", "/auth/reauthenticate/passkey/options", None),
 ]
+# Only a session that was proved by a passkey gets as far as that: tests/passkeys/test_passwordless.py.
+BY_PASSKEY = {("DELETE", "/auth/password")}
 
 
 @pytest.mark.promise("P2")
@@ -186,7 +199,7 @@ async def test_a_write_whose_session_ended_after_the_check_is_refused_and_writes
     second = await api.login(client, admin.username)
     passed = await hook_check(server, monkeypatch, sid_of(admin.tokens), clock)
     before = await everything(server)
-    path = path.format(second=sid_of(second), user=user.id, invitation=user.id)
+    path = path.format(second=sid_of(second), user=user.id, invitation=user.id, passkey=user.id)
     refused = await client.request(method, path, headers=admin.headers, json=body)
     assert (refused.status_code, refused.json()["code"]) == (401, "token_invalid")
     assert passed() == 1  # the check had let it in
@@ -216,8 +229,8 @@ async def test_every_write_of_the_api_is_among_those_tried(app: FastAPI) -> None
         for method, operation in operations.items()
         if operation.get("security") and method != "get" and path != "/auth/logout"
     }
-    names = {"second": "{session_id}", "user": "{user_id}", "invitation": "{invitation_id}"}
-    assert writes == {(method, path.format(**names)) for method, path, _ in WRITES}
+    names = {"second": "{session_id}", "user": "{user_id}", "invitation": "{invitation_id}", "passkey": "{passkey_id}"}
+    assert writes - BY_PASSKEY == {(method, path.format(**names)) for method, path, _ in WRITES}
 
 
 async def hook_check(

@@ -16,6 +16,7 @@ from app.config import Settings, load_settings
 from app.core.server import Server
 from tests.auth.scene import assert_dead, events, session_row, sid_of, status_of
 from tests.cli.commands import Commands
+from tests.mail.postman import rows_of
 from tests.support import api
 from tests.support.clock import TravellingClock
 from tests.support.postgres import Cluster
@@ -168,7 +169,9 @@ async def test_after_restore_ends_every_session_and_voids_every_link(
     await work()
     assert "aborted" in (await cli.fail("after-restore")).lower()  # nobody said yes
     assert [await status_of(client, user.tokens) for user in users] == [200, 200]
+    assert (await client.post("/auth/login/passkey/options", json={})).status_code == 200
     said = await cli.succeed("after-restore", "--yes")
+    assert await rows_of(server, "passkey_challenges") == []
     assert "Ended 2 sessions and voided 2 links." in said
     for user in users:
         await assert_dead(client, user.tokens)

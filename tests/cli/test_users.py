@@ -49,7 +49,7 @@ async def test_what_registration_refuses_is_refused(cli: Commands, client: Async
     assert [line.split()[1] for line in (await cli.succeed("users", "list")).splitlines()] == ["alice"]
 
 
-@pytest.mark.parametrize("command", ["show", "enable", "disable", "delete", "set-role", "set-password"])
+@pytest.mark.parametrize("command", ["show", "enable", "disable", "delete", "set-role", "set-password", "mfa-reset"])
 async def test_an_unknown_name_is_said_so(bare_cli: Commands, command: str, templates: Templates, data_folder: Path) -> None:
     """On SQLite alone: what the database is makes no difference here, and a process takes long to start."""
     await bare_cli.succeed("init")

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from app.auth import steps
+from app.auth.deps import AuthKit
 from app.auth.sockets import LOGIN_STEPS
 from app.core.server import Server
 from tests.auth.scene import claims_of, events, two_clients
@@ -79,6 +80,20 @@ async def test_an_account_has_twenty_failures_a_day_over_all_attempts_and_method
     assert len(told) == 1
     clock.advance(timedelta(days=1))
     assert (await second_step(client, await attempt_of(client, guarded.user), guarded.app.code(clock()))).status_code == 200
+
+
+async def test_the_owner_is_told_of_tries_that_were_all_made_at_once(
+    client: AsyncClient, server: Server, clock: TravellingClock
+) -> None:
+    """Each is charged before it is looked at, so none of them may find five."""
+    guarded = await new_guarded(client, clock)
+    attempts = [await attempt_of(client, guarded.user) for _ in range(2)]
+    for attempt in attempts * 4:  # these tries are looked at later
+        await steps.charge(server.database, server.kit(AuthKit), attempt, steps.MFA_REQUIRED, clock())
+    for attempt in attempts:
+        assert (await second_step(client, attempt, guarded.app.wrong(clock()))).status_code == 400
+    told = [job for job in await rows_of(server, "jobs") if "second-factor-failed" in repr(job["payload"])]
+    assert len(told) == 1
 
 
 async def test_what_succeeds_is_not_counted_and_clears_nothing(

@@ -11,9 +11,9 @@ from httpx2 import AsyncClient
 from app.core.server import Server
 from app.mfa import repository
 from app.mfa.codes import ALPHABET, digest_of, new_codes
-from tests.auth.scene import claims_of, two_clients
+from tests.auth.scene import assert_dead, claims_of, status_of, two_clients
 from tests.mail.postman import rows_of
-from tests.mfa.app_of import STEP, attempt_of, new_guarded, second_step
+from tests.mfa.app_of import STEP, attempt_of, first_step, new_guarded, second_step
 from tests.support import api
 from tests.support.clock import TravellingClock
 
@@ -73,6 +73,24 @@ async def test_new_codes_void_the_old_ones(client: AsyncClient, clock: Travellin
     assert not set(new) & set(guarded.codes)
     assert (await second_step(client, await attempt_of(client, guarded.user), guarded.codes[0], "recovery")).status_code == 400
     assert (await second_step(client, await attempt_of(client, guarded.user), new[0], "recovery")).status_code == 200
+
+
+@pytest.mark.asvs("V6.5.6")
+async def test_new_codes_end_what_an_old_one_opened(client: AsyncClient, clock: TravellingClock) -> None:
+    """Whoever came by a stolen code is out, with the browser that was to be remembered."""
+    guarded = await new_guarded(client, clock, codes=True)
+    attempt = await attempt_of(client, guarded.user)
+    thief = (await second_step(client, attempt, guarded.codes[0], "recovery", remember_device=True)).json()
+    other = (await second_step(client, await attempt_of(client, guarded.user), guarded.app.code(clock()))).json()
+    made = await client.post("/auth/mfa/recovery-codes", headers=guarded.headers)
+    assert made.status_code == 200
+    await assert_dead(client, thief)
+    assert (await status_of(client, other), (await client.get("/auth/me", headers=guarded.headers)).status_code) == (200, 200)
+    assert (await first_step(client, guarded.user))["status"] == "mfa_required"  # the client still has the cookie
+    # The session that acts goes on, though a code opened it.
+    mine = (await second_step(client, await attempt_of(client, guarded.user), made.json()["codes"][0], "recovery")).json()
+    assert (await client.post("/auth/mfa/recovery-codes", headers=api.bearer(mine))).status_code == 200
+    assert await status_of(client, mine) == 200
 
 
 async def test_codes_are_for_who_has_a_factor_and_gave_it_of_late(client: AsyncClient, clock: TravellingClock) -> None:

@@ -95,6 +95,7 @@ def machine_in(world: World) -> type[RuleBasedStateMachine]:
             world.boss_headers = api.bearer(world.do(api.login(world.client, world.boss.username)))
             world.client.cookies.clear()
             self.people = [Person(world.do(self._newcomer())) for _ in range(2)]
+            self.add_an_app(0, 0)  # one begins with a factor, the other without
 
         async def _newcomer(self) -> api.User:
             account = await api.register(world.client)
@@ -181,6 +182,11 @@ def machine_in(world: World) -> type[RuleBasedStateMachine]:
             self.log_in(who, None, who)
             self.set_up_an_app(who, by)
             self.confirm_the_app(who, by)
+
+        @rule(who=PEOPLE)
+        def be_told_to_add_an_app(self, who: int) -> None:
+            self.decide(who, {"required": True})
+            self.add_an_app(who, None)
 
         @rule(who=PEOPLE, remember=st.booleans())
         def sign_in(self, who: int, remember: bool) -> None:

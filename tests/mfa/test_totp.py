@@ -37,7 +37,8 @@ async def test_an_app_is_set_up_confirmed_and_asked_for_at_the_next_login(
 ) -> None:
     user = await api.new_user(client)
     assert (await client.get("/auth/mfa", headers=user.headers)).json() == OVERVIEW
-    setup = (await client.post("/auth/mfa/totp", json={}, headers=user.headers)).json()
+    assert (await client.post("/auth/mfa/totp", json={}, headers=user.headers)).status_code == 200
+    setup = (await client.post("/auth/mfa/totp", headers=user.headers)).json()
     uri = urlsplit(setup["otpauth_uri"])
     assert (uri.scheme, uri.netloc, uri.path) == ("otpauth", "totp", f"/Authkeep:{user.username}")
     assert parse_qs(uri.query) == {"secret": [setup["secret"]], "issuer": ["Authkeep"]}

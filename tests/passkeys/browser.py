@@ -59,7 +59,7 @@ class Device:
         return found
 
     async def creation(self, user: User) -> Json:
-        answer = await self.client.post("/auth/passkeys/options", headers=user.headers, json={})
+        answer = await self.client.post("/auth/passkeys/options", headers=user.headers)
         assert answer.status_code == 200, answer.text
         options: Json = answer.json()["public_key"]
         return options
@@ -76,7 +76,7 @@ class Device:
         return added
 
     async def asking(self, **body: Any) -> Json:
-        answer = await self.client.post("/auth/login/passkey/options", json=body)
+        answer = await self.client.post("/auth/login/passkey/options", json=body or None)
         assert answer.status_code == 200, answer.text
         asked: Json = answer.json()
         return asked

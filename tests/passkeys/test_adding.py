@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from app.core.server import Server
-from app.passkeys.service import MOST
+from app.passkeys.service import MOST, tidy
 from tests.auth.scene import events, two_clients
 from tests.mail.postman import Postman, html_of, rows_of
 from tests.passkeys.authenticator import BE, BS, UP, UV, Authenticator, b64, bent, unb64
@@ -136,8 +136,6 @@ async def test_a_challenge_runs_out_after_five_minutes(client: AsyncClient, serv
     options = await creation(client, user.headers)
     clock.advance(FIVE_MINUTES)
     assert (await add(client, user, authenticator.create(options))).status_code == 400
-    from app.passkeys.service import tidy
-
     assert len(await rows_of(server, "passkey_challenges")) == 1
     async with server.database.write() as db:
         await tidy(db, clock())

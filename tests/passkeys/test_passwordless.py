@@ -9,7 +9,8 @@ from httpx2 import AsyncClient, Response
 
 from app.auth.deps import AuthKit
 from app.core.server import Server
-from tests.auth.scene import events, two_clients
+from tests.auth.scene import events, sid_of, two_clients
+from tests.auth.test_sessions import hook_check
 from tests.mail.postman import NEW_PASSWORD, Postman, rows_of, token_in
 from tests.passkeys.authenticator import UP, Authenticator
 from tests.passkeys.scene import enrol, go_on, passkeys_of, sign_in, somebody
@@ -66,6 +67,18 @@ async def test_it_takes_a_fresh_proof_by_passkey(client: AsyncClient, clock: Tra
         assert (answer.status_code, answer.json()["code"]) == (401, "insufficient_user_authentication")
         assert 'acr_values="aal2-phr"' in answer.headers["www-authenticate"]
     assert (await client.delete(PATH)).status_code == 401
+
+
+async def test_a_session_that_ended_after_the_check_removes_nothing(
+    client: AsyncClient, server: Server, clock: TravellingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = await somebody(client, Authenticator(), 2)
+    passed = await hook_check(server, monkeypatch, sid_of(user.tokens), clock)
+    refused = await client.delete(PATH, headers=user.headers)
+    assert (refused.status_code, refused.json()["code"]) == (401, "token_invalid")
+    assert passed() == 1
+    assert await events(server, "user.password.removed") == []
+    assert (await log_in(client, user)).json()["status"] == "mfa_required"
 
 
 async def test_no_password_is_right_any_more_and_other_sessions_end(client: AsyncClient) -> None:

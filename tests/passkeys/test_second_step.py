@@ -8,13 +8,16 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
+from app.auth import steps
+from app.auth.deps import AuthKit
 from app.core.server import Server
-from tests.auth.scene import claims_of, events, session_row, sid_of, two_clients
+from app.users import service as users
+from tests.auth.scene import claims_of, events, execute, session_row, sid_of, two_clients
 from tests.mail.postman import rows_of
 from tests.passkeys.authenticator import BE, BS, UP, UV, Authenticator, Bends, b64, bent
 from tests.passkeys.scene import add, asking, begin, creation, go_on, passkeys_of, send, sign_in, somebody
 from tests.passkeys.test_ceremony import ASSERTION, NOT_ATTESTED, OTHER_WAY
-from tests.support.api import bearer, new_user
+from tests.support.api import PASSWORD, bearer, new_user, register
 from tests.support.clock import TravellingClock
 
 TEN_MINUTES = timedelta(minutes=10)
@@ -39,11 +42,7 @@ async def test_a_password_and_a_passkey_sign_in(client: AsyncClient, server: Ser
     row = await session_row(server, sid_of(answer.json()))
     (passkey,) = await passkeys_of(client, bearer(answer.json()))
     assert row.opened_with == f"passkey:{passkey['id'].replace('-', '')}"
-    assert (await go_on_spent(client, authenticator, attempt)) == 401
-
-
-async def go_on_spent(client: AsyncClient, authenticator: Authenticator, attempt: str) -> int:
-    return (await client.post("/auth/login/passkey/options", json={"attempt": attempt})).status_code
+    assert (await client.post("/auth/login/passkey/options", json={"attempt": attempt})).status_code == 401
 
 
 async def test_a_security_key_without_pin_is_no_whole_login(client: AsyncClient) -> None:
@@ -52,6 +51,24 @@ async def test_a_security_key_without_pin_is_no_whole_login(client: AsyncClient)
     answer = await sign_in(client, authenticator, username=user.username)
     assert (answer.status_code, answer.json()["code"]) == (401, "passkey_refused")
     assert (await go_on(client, authenticator, await begin(client, user))).status_code == 200
+
+
+@pytest.mark.asvs("V6.3.3")
+async def test_whoever_finds_a_security_key_and_gives_it_a_pin_has_one_factor(client: AsyncClient, server: Server) -> None:
+    """A key without PIN takes a first one from anybody who holds it."""
+    authenticator = Authenticator(flags=UP)
+    user = await somebody(client, authenticator)
+    authenticator.held[0].flags = UP | UV
+    refused = await sign_in(client, authenticator, username=user.username)
+    assert (refused.status_code, refused.json()["code"]) == (401, "passkey_refused")
+    # Nor does it prove a session anew, nor lift one, without the password; nor is it the whole login once it was beside it.
+    asked = await client.post("/auth/reauthenticate/passkey/options", headers=user.headers)
+    alone = {"credential": authenticator.sign(asked.json()["public_key"])}
+    answer = await client.post("/auth/reauthenticate", headers=user.headers, json=alone)
+    assert (answer.status_code, answer.json()["code"]) == (400, "proof_wrong")
+    assert (await go_on(client, authenticator, await begin(client, user))).status_code == 200
+    assert (await sign_in(client, authenticator, username=user.username)).status_code == 401
+    assert [row["uv_initialized"] for row in await rows_of(server, "passkeys")] in ([False], [0])
 
 
 async def test_nothing_bent_is_a_second_proof(client: AsyncClient, server: Server) -> None:
@@ -67,15 +84,10 @@ async def test_nothing_bent_is_a_second_proof(client: AsyncClient, server: Serve
     }
     before = await rows_of(server, "sessions")
     for name, bend in bends.items():
-        from app.auth import steps
-
         attempt = await begin(client, user)
         answer = await go_on(client, authenticator, attempt, bend)
         assert (answer.status_code, answer.json()["code"]) in {(400, "proof_wrong"), (422, "validation_error")}, name
         async with server.database.write() as db:  # else the account had its twenty tries
-            from app.auth.deps import AuthKit
-            from app.users import service as users
-
             found = await users.find_by_key(db, user.username)
             assert found is not None
             await steps.clear_tries(db, server.kit(AuthKit), found.id)
@@ -155,8 +167,6 @@ async def test_an_attempt_without_passkeys_has_no_options(client: AsyncClient, s
     authenticator = Authenticator()
     user = await somebody(client, authenticator)
     attempt = await begin(client, user)
-    from tests.auth.scene import execute
-
     assert await execute(server, "DELETE FROM passkeys") == 1
     answer = await client.post("/auth/login/passkey/options", json={"attempt": attempt})
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
@@ -202,8 +212,6 @@ async def test_who_has_none_can_prove_nothing_by_one(client: AsyncClient) -> Non
 
 @pytest.mark.env(MFA="required", MFA_GRACE_DAYS="0")
 async def test_a_login_that_owes_an_enrolment_goes_on_by_adding_a_passkey(client: AsyncClient) -> None:
-    from tests.support.api import PASSWORD, register
-
     account = await register(client)
     body = {"username": account["username"], "password": PASSWORD}
     begun = (await client.post("/auth/login", json=body)).json()

@@ -4,14 +4,20 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
+import cbor2
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from fastapi import FastAPI
 from httpx2 import AsyncClient
+from sqlalchemy import update
 
 from app.core.server import Server
+from app.passkeys import ceremony, logins
+from app.passkeys.repository import NOBODYS_KEY
+from app.users.models import User
 from tests.auth.scene import claims_of, events, execute, session_row, sid_of, two_clients
 from tests.mail.postman import rows_of
-from tests.passkeys.authenticator import BE, BS, UP, UV, Authenticator, Passkey, b64, bent, unb64
+from tests.passkeys.authenticator import BE, BS, UP, UV, Authenticator, Key, Passkey, b64, bent, unb64
 from tests.passkeys.scene import asking, creation, passkeys_of, send, sign_in, somebody
 from tests.passkeys.test_ceremony import ASSERTION, NOT_ATTESTED, OTHER_WAY
 from tests.support.api import bearer, new_user
@@ -103,14 +109,14 @@ async def test_a_signature_that_is_wrong_is_no_counter_that_went_back(client: As
 
 
 async def test_what_the_authenticator_says_later_is_kept(client: AsyncClient, server: Server) -> None:
-    authenticator = Authenticator(flags=UP | BE)
+    authenticator = Authenticator(flags=UP | UV | BE)
     user = await somebody(client, authenticator)
     (before,) = await rows_of(server, "passkeys")
     authenticator.held[0].flags = UP | UV | BE | BS
     assert (await sign_in(client, authenticator)).status_code == 200
     (after,) = await rows_of(server, "passkeys")
     changed = {name for name in after if after[name] != before[name]}
-    assert changed == {"backed_up", "uv_initialized", "last_used_at"}
+    assert changed == {"backed_up", "last_used_at"}
     assert str(after["user_id"]) == user.id
 
 
@@ -240,20 +246,17 @@ async def test_who_may_not_use_the_account_gets_the_one_refusal(
     authenticator = Authenticator()
     user = await somebody(client, authenticator)
     moment = clock() - timedelta(days=8)
-    from sqlalchemy import update
-
-    from app.users.models import User
-
     assert await execute(server, update(User).where(User.username == user.username).values({column: moment})) == 1
     answer = await sign_in(client, authenticator)
     assert (answer.status_code, answer.json()["code"]) == (401, "passkey_refused")
 
 
-async def test_a_sign_in_brings_back_who_left(client: AsyncClient) -> None:
+async def test_a_sign_in_brings_back_who_left(client: AsyncClient, server: Server) -> None:
     authenticator = Authenticator()
     user = await somebody(client, authenticator)
-    assert (await client.delete("/auth/me", headers=user.headers)).status_code in {202, 401}
+    assert (await client.delete("/auth/me", headers=user.headers)).status_code == 202
     assert (await sign_in(client, authenticator)).status_code == 200
+    assert len(await events(server, "user.leaving.cancelled")) == 1
 
 
 async def test_a_removed_passkey_opens_nothing_and_what_it_opened_ends(client: AsyncClient) -> None:
@@ -292,3 +295,41 @@ async def test_a_page_of_another_origin_signs_nobody_in(client: AsyncClient) -> 
     answer = await client.post("/auth/login/passkey", json=body, headers={"Origin": "https://evil.example"})
     assert (answer.status_code, answer.json()["code"]) == (403, "csrf_refused")
     assert (await client.post("/auth/login/passkey", json=body)).json()["refresh_token"] is None
+
+
+@pytest.mark.asvs("V6.3.8")
+async def test_an_unknown_credential_costs_a_signature_check_like_a_known_one(
+    client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[bytes] = []
+    verify = ceremony.verify_assertion
+
+    def counted(kit: Any, credential: Any, challenge: bytes, public_key: bytes, *, verified: bool) -> Any:
+        checked.append(public_key)
+        return verify(kit, credential, challenge, public_key, verified=verified)
+
+    monkeypatch.setattr(logins, "verify_assertion", counted)
+    authenticator = Authenticator()
+    await somebody(client, authenticator)
+    mine = authenticator.held[0]
+    wrong = bent(signature=lambda raw: raw[:-1])
+    for passkey in (mine, Passkey(mine.key, b"x" * 32, mine.user_handle)):
+        asked = await asking(client)
+        answer = await send(client, authenticator.sign(asked["public_key"], wrong, passkey=passkey), request=asked["request"])
+        assert answer.status_code == 401
+    assert len(checked) == 2
+    assert checked[1] == NOBODYS_KEY
+
+
+async def test_nobodys_key_signs_nobody_in(client: AsyncClient, server: Server) -> None:
+    """Anybody knows its private half: it is 1."""
+    key = Key()
+    key.private = ec.derive_private_key(1, ec.SECP256R1())
+    assert cbor2.dumps(key.cose()) == NOBODYS_KEY
+    authenticator = Authenticator()
+    asked = await asking(client)
+    forged = authenticator.sign(asked["public_key"], passkey=Passkey(key, b"x" * 32, b""))
+    forged["response"]["userHandle"] = None
+    answer = await send(client, forged, request=asked["request"])
+    assert (answer.status_code, answer.json()["code"]) == (401, "passkey_refused")
+    assert await rows_of(server, "sessions") == []

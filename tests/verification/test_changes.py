@@ -14,6 +14,7 @@ from app.core.server import Server
 from app.models import EmailChange, User
 from app.users import repository as users
 from app.verification import changes, service
+from tests.auth.proving import enrol
 from tests.mail.postman import Postman, rows_of, token_in
 from tests.support import api
 from tests.support.apps import client_of
@@ -287,6 +288,22 @@ async def test_the_address_of_a_deleted_account_is_kept_for_nobody(postman: Post
     assert (await confirm(client, await change_token(postman, user, NEW))).status_code == 204
     assert (await client.delete(f"/users/{user.id}", headers=admin.headers)).status_code == 204
     assert (await sign_up(client, "stranger", user.email)).status_code == 201
+
+
+async def test_what_was_asked_for_before_the_first_factor_is_not_confirmed_after_it(
+    postman: Postman, client: AsyncClient, server: Server, clock: TravellingClock
+) -> None:
+    """A thief with the password may have asked, who could not ask any more."""
+    user = await api.new_user(client)
+    sent = await change_token(postman, user, NEW)
+    assert (await ask_change(client, user, "later@example.org")).status_code == 202
+    _, headers = await enrol(client, clock, user.headers)
+    assert refusal(await confirm(client, sent)) == DEAD
+    await postman.deliver()
+    assert postman.smtp.sent_to("later@example.org") == []  # what was not sent yet is not sent
+    assert (await client.get("/auth/me", headers=headers)).json()["email"] == user.email
+    user.tokens["access_token"] = headers["Authorization"].removeprefix("Bearer ")
+    assert (await confirm(client, await change_token(postman, user, NEW))).status_code == 204
 
 
 async def test_a_hold_is_seen_by_the_registration_that_waited_for_the_very_change(
