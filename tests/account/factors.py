@@ -11,8 +11,10 @@ from pathlib import Path
 import httpx2
 import pyotp
 from playwright.async_api import Browser, Page, expect
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 
+from app.auth.models import Session
+from app.core.assurance import AAL2
 from app.mfa.repository import set_required
 from app.passkeys.models import Passkey
 from app.users import service as users
@@ -122,8 +124,14 @@ async def add_passkey_row(stage: Scene, person: Person, name: str, *, synced: bo
         )
 
 
+async def strengthen(stage: Scene) -> None:
+    """As if everybody who is signed in had given a second factor."""
+    async with stage.database() as db:
+        await db.execute(update(Session).values(acr=AAL2))
+
+
 async def remove_passkey_rows(stage: Scene) -> None:
-    """All there are, so that nobody owes a second step."""
+    """All there are, so that nobody owes a second step any more."""
     async with stage.database() as db:
         await db.execute(delete(Passkey))
 
