@@ -24,6 +24,7 @@ from app.passkeys.challenges import ADD, binding
 from app.passkeys.credentials import CreatedCredential
 from app.passkeys.deps import PasskeyKit
 from app.passkeys.errors import PasskeyNotAdded, PasskeyNotFound, TooManyPasskeys
+from app.passkeys.fakes import is_fake
 from app.passkeys.models import Passkey
 from app.passkeys.passwordless import check_ways_in
 from app.users import service as users
@@ -130,6 +131,8 @@ async def _add(
         raise PasskeyNotAdded from error
     if len(await repository.list_of(db, user.id)) >= MOST:
         raise TooManyPasskeys
+    if is_fake(kit.fake_key, key.credential_id):
+        raise PasskeyNotAdded
     passkey = await repository.add_passkey(db, _row(user, key, taken.user_handle, credential, name, now))
     if passkey is None:
         raise PasskeyNotAdded

@@ -18,7 +18,7 @@ from app.users.models import User
 from tests.auth.scene import claims_of, events, execute, session_row, sid_of, two_clients
 from tests.mail.postman import rows_of
 from tests.passkeys.authenticator import BE, BS, UP, UV, Authenticator, Key, Passkey, b64, bent, unb64
-from tests.passkeys.scene import asking, creation, passkeys_of, send, sign_in, somebody
+from tests.passkeys.scene import add, asking, creation, passkeys_of, send, sign_in, somebody
 from tests.passkeys.test_ceremony import ASSERTION, NOT_ATTESTED, OTHER_WAY
 from tests.support.api import bearer, new_user
 from tests.support.clock import TravellingClock
@@ -218,6 +218,21 @@ async def test_unknown_accounts_and_those_without_passkeys_look_like_others(clie
     forged = Passkey(authenticator.held[0].key, unb64((await ids("nobody"))[0]), bytes(64))
     answer = await send(client, authenticator.sign(asked["public_key"], passkey=forged), request=asked["request"])
     assert (answer.status_code, answer.json()["code"]) == (401, "passkey_refused")
+
+
+@pytest.mark.asvs("V6.3.8")
+async def test_adding_an_id_that_was_listed_does_not_tell_whether_it_is_somebodys(client: AsyncClient, server: Server) -> None:
+    authenticator, own = Authenticator(), Authenticator()
+    holder, curious = await somebody(client, authenticator), await new_user(client)
+    answers = set()
+    for name in (holder.username, curious.username, *(f"stranger{number}" for number in range(20))):
+        for listed in (await asking(client, username=name))["public_key"]["allowCredentials"]:
+            theirs = bent(made_id=unb64(listed["id"]), credential={"id": listed["id"], "rawId": listed["id"]})
+            answer = await add(client, curious, own.create(await creation(client, curious.headers), theirs))
+            answers.add((answer.status_code, answer.text))
+    assert len(answers) == 1
+    assert (await add(client, curious, own.create(await creation(client, curious.headers)))).status_code == 201
+    assert len(await rows_of(server, "passkeys")) == 2
 
 
 @pytest.mark.asvs("V6.3.8")
