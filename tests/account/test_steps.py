@@ -9,7 +9,7 @@ from httpx2 import AsyncClient, Response
 
 from app.core.server import Server
 from tests.account.forms import ORIGIN, Elements, Visitor, check_page
-from tests.mail.postman import rows_of
+from tests.mail.postman import Postman, rows_of, token_in
 from tests.mfa.app_of import STEP, Authenticator, Guarded, enrol
 from tests.support import api
 from tests.support.apps import client_of
@@ -365,6 +365,22 @@ async def test_where_a_factor_is_required_it_is_added_while_signing_in_and_nothi
     assert "reached by" not in (await client.get("/account/security")).text
     again = await visitor.post("/account/sign-in/app-code", otp=app.code(clock(), 1), secret=app.secret)
     assert again.status_code == 401
+
+
+@pytest.mark.env(MAGIC_LINK="true")
+async def test_a_mailed_link_is_a_first_step_alone(client: AsyncClient, clock: TravellingClock, postman: Postman) -> None:
+    who, visitor = await guarded(client, clock), Visitor(client)
+    await visitor.post("/account/magic-link/send", email=who.user.email)
+    await postman.deliver()
+    token = token_in(postman.smtp.sent_to(who.user.email, "Sign in to your account")[-1])
+    answer = await visitor.post("/account/magic-link", token=token, next="/account/sessions")
+    assert answer.headers["location"] == "/account/sign-in/step?next=%2Faccount%2Fsessions"
+    assert not await is_in(client)
+    done = await second_step(visitor, clock, who, next="/account/sessions")
+    assert done.headers["location"] == "/account/sessions"
+    # A mail is no factor, so the code was the only one: what takes a fresh proof wants the password and a new code.
+    shown = await client.get("/account/security")
+    assert shown.headers["location"] == "/account/reauthenticate?next=/account/security"
 
 
 @pytest.mark.env(**AT_ONCE)
