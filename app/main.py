@@ -73,14 +73,16 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> "Application"
         redirect_slashes=False,
         lifespan=_lifespan,
         openapi_tags=TAGS,
-        generate_unique_id_function=_operation_id,
     )
     install_handlers(app)
     app.add_exception_handler(Exception, on_crash)
     document_problems(app)
     document_tokens(app)
-    for router in server.routers:  # one by one: FastAPI builds the routes of a router anew for each that includes it
-        app.include_router(router)
+    for router in server.routers:  # as they are: to include a router is to build each of its routes anew
+        for route in router.routes:
+            if isinstance(route, APIRoute):
+                route.unique_id = route.name  # the operationId
+        app.router.routes.extend(router.routes)
     app.add_api_route("/", _root, include_in_schema=False, dependencies=[PUBLIC])
     install_static(app, server.kit(Brand))
     if settings.docs_open:
@@ -128,10 +130,6 @@ class Application(FastAPI):
         )
         outer_lanes = FastLane(with_cors, lanes=OUTER_LANES.of(parts), problem_of=problem_of)
         self._edge = Envelope(outer_lanes, trusted=settings.TRUSTED_PROXIES, https=settings.is_https)
-
-
-def _operation_id(route: APIRoute) -> str:
-    return route.name
 
 
 async def _root(server: ServerOf) -> dict[str, str]:

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from http import HTTPStatus
-from typing import Any
+from itertools import chain
+from typing import Any, get_args
 
 import structlog
 from fastapi import FastAPI, Request
+from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -136,22 +139,50 @@ async def _on_validation_error(request: Request, error: Exception) -> Response:
 
 
 def _known_names(app: FastAPI) -> frozenset[str]:
+    """Every name that a refusal may repeat: those of our own fields. (The OpenAPI document has them too, but is dear to make.)"""
     known: frozenset[str] | None = getattr(app.state, "known_names", None)
     if known is None:
-        known = app.state.known_names = frozenset({"body", "query", "path", "header", "cookie", *_names_in(app.openapi())})
+        routes = [route for route in app.routes if isinstance(route, APIRoute)]
+        ours = (name for route in routes for name in (*_parameters(route.dependant), *_described(route.openapi_extra)))
+        known = app.state.known_names = frozenset({"body", "query", "path", "header", "cookie", *ours})
     return known
 
 
-def _names_in(document: Any) -> Iterator[str]:
+def _parameters(dependant: Dependant) -> Iterator[str]:
+    taken = (
+        dependant.path_params,
+        dependant.query_params,
+        dependant.header_params,
+        dependant.cookie_params,
+        dependant.body_params,
+    )
+    for field in chain(*taken):
+        yield field.alias
+        yield from _fields(field.field_info.annotation)
+    for below in dependant.dependencies:
+        yield from _parameters(below)
+
+
+def _fields(kind: Any) -> Iterator[str]:
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        for name, field in kind.model_fields.items():
+            yield field.alias or name
+            yield from _fields(field.annotation)
+    for part in get_args(kind):
+        yield from _fields(part)
+
+
+def _described(document: Any) -> Iterator[str]:
+    """Those of parameters and bodies that a route reads and describes itself."""
     if isinstance(document, dict):
         yield from document.get("properties", {})
-        if "in" in document and isinstance(document.get("name"), str):
+        if "in" in document:
             yield document["name"]
         for value in document.values():
-            yield from _names_in(value)
+            yield from _described(value)
     elif isinstance(document, list):
         for value in document:
-            yield from _names_in(value)
+            yield from _described(value)
 
 
 def _field_error(item: dict[str, Any], known: frozenset[str]) -> FieldError:
