@@ -30,6 +30,8 @@ NAMING = {
 BUSY_TIMEOUT_MS = 2_000  # SQLite: how long a writer waits for its turn before 503
 STATEMENT_TIMEOUT_MS = 4_000  # PostgreSQL: below the request's deadline, so that a statement never outlives its request
 LOCK_TIMEOUT_MS = 3_000
+IDLE_TIMEOUT_MS = 10_000  # PostgreSQL: of a transaction whose process hangs
+CONNECT_SECONDS = 3
 POOL_SIZE = 10
 POOL_WAIT_SECONDS = 2.0
 
@@ -212,9 +214,9 @@ def _is_readable(file: int) -> bool:
 def postgres_options() -> dict[str, Any]:
     """Connection options by which a dead or stuck PostgreSQL is noticed in seconds."""
     return {
-        "connect_timeout": 3,
+        "connect_timeout": CONNECT_SECONDS,
         "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS}"
-        " -c idle_in_transaction_session_timeout=10000 -c TimeZone=UTC",
+        f" -c idle_in_transaction_session_timeout={IDLE_TIMEOUT_MS} -c TimeZone=UTC",
         "keepalives_idle": 5,
         "keepalives_interval": 2,
         "keepalives_count": 3,

@@ -108,6 +108,10 @@ WAITS = {
     "app.auth.hashing.NICENESS": 0,  # it would give way to the other tests
     "app.core.edge.DEADLINE_SECONDS": 60.0,
     "app.database.POOL_WAIT_SECONDS": 30.0,
+    "app.database.STATEMENT_TIMEOUT_MS": 60_000,
+    "app.database.LOCK_TIMEOUT_MS": 60_000,
+    "app.database.IDLE_TIMEOUT_MS": 60_000,
+    "app.database.CONNECT_SECONDS": 30,
     "app.infra.postgres_batches.ANSWER_SECONDS": 30.0,
     "app.infra.redis.ANSWER_SECONDS": 10.0,
 }
