@@ -233,4 +233,4 @@ async def test_pages_and_mails_follow_the_language_that_a_person_chooses(stage: 
     async with stage.context(locale="fr-FR") as context:
         elsewhere = await context.new_page()
         await elsewhere.goto("/account/sign-in")
-        await expect(elsewhere.get_by_role("button", name="Se connecter")).to_be_visible()
+        await expect(elsewhere.get_by_role("button", name="Se connecter", exact=True)).to_be_visible()
