@@ -32,6 +32,7 @@ SUBJECTS = {
     "login-stopped": N_("Too many failed sign-ins to your account"),
     "factor-added": N_("A second factor was added to your account"),
     "factor-removed": N_("A second factor was removed from your account"),
+    "factor-not-required": N_("Your account need not have a second factor any more"),
     "factor-required": N_("Your account needs a second factor"),
     "factors-reset": N_("Your second factors were reset"),
     "recovery-codes": N_("New recovery codes were made for your account"),

@@ -223,7 +223,7 @@ async def _require(db: AsyncSession, caller: Caller, user: User, now: datetime, 
     await _record(db, Fact.FACTORS_REQUIRED, caller, user, now, required=required)
     if required and not (await steps.find_enrolled(db, user.id)).owing:
         await sessions.end_sessions_of(db, user.id, "factor_required", now)
-        await _tell(db, "factor-required", user, now)
+    await _tell(db, "factor-required" if required else "factor-not-required", user, now)
 
 
 async def void_everything(db: AsyncSession, now: datetime) -> None:

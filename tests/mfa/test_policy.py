@@ -145,6 +145,8 @@ async def test_an_admin_requires_a_factor_of_somebody_at_once(
     (event,) = await events(server, "user.factors.required")
     assert (str(event.actor_id), str(event.subject_id), event.data["required"]) == (admin.id, user.id, True)
     assert (await client.put(path, json={"required": False}, headers=admin.headers)).json()["required"] is False
+    (mail,) = await mails(server, "factor-not-required")
+    assert mail["to"] == user.email
     assert "access_token" in await first_step(client, user)
 
 
