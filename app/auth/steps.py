@@ -241,7 +241,7 @@ async def check_proof(
     """
     proved = await proof_by(db, method).check(db, user.id, bound_to, value, now)
     if proved is None:
-        await _note_failure(db, kit, user, method, client, now)
+        await note_failure(db, kit, user, method, client, now)
         raise ProofWrong
     await refund(db, kit, user.id)
     return proved
@@ -259,7 +259,8 @@ def proof_by(db: AsyncSession, method: str) -> SecondProof:
     return found
 
 
-async def _note_failure(db: AsyncSession, kit: AuthKit, user: User, method: str, client: Client, now: datetime) -> None:
+async def note_failure(db: AsyncSession, kit: AuthKit, user: User, method: str, client: Client, now: datetime) -> None:
+    """Record a try that was charged and failed; the owner is told once a day that there are several."""
     await audit.record(db, Fact.SECOND_FACTOR_FAILED, client, now, subject=user.id, by=method)
     # By a flag and not by the number: tries made at once are all charged before the first of them fails.
     if await tickets.count_guesses(db, _tries_of(kit, user.id)) < TELL_AT:

@@ -115,7 +115,11 @@ async def confirm_totp_by_attempt(
     async with database.write() as db:
         user = await steps.hold(db, begun, now)
         before = await steps.find_enrolled(db, user.id)
-        factor_id = await _confirm_totp(db, kit, user, code, now)
+        try:
+            factor_id = await _confirm_totp(db, kit, user, code, now)
+        except ProofWrong:
+            await steps.note_failure(db, auth, user, TOTP, onto.client, now)
+            raise
         await steps.refund(db, auth, user.id)
         pair = await steps.finish(db, auth, begun, user, Proved("otp", TOTP, factor_id), onto, now)
         await steps.note_added(db, user, TOTP, before, onto.client, now, acting=pair.session_id)

@@ -46,6 +46,8 @@ async def test_where_a_factor_is_required_it_is_added_in_the_middle_of_the_login
     app = await start_by(client, attempt)
     wrong = await client.post("/auth/mfa/totp/confirm", json={"attempt": attempt, "code": app.wrong(clock())})
     assert (wrong.status_code, wrong.json()["code"]) == (400, "proof_wrong")
+    (failed,) = await events(server, "user.second_factor.failed")
+    assert (str(failed.subject_id), failed.data["by"]) == (user.id, "totp")
     done = await client.post("/auth/mfa/totp/confirm", json={"attempt": attempt, "code": app.code(clock())})
     assert done.status_code == 200
     assert set(done.json()) == {"access_token", "refresh_token", "token_type", "expires_in", "device"}
