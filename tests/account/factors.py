@@ -20,9 +20,11 @@ from app.passkeys.models import Passkey
 from app.users import service as users
 from tests.account.scene import Person, Scene, scene
 from tests.passkeys.browser import Device
+from tests.support.processes import wait_until
 from tests.support.smtp import SmtpServer
 
 STEP = timedelta(seconds=30)
+ROOM_SECONDS = 15
 
 
 @dataclass
@@ -33,7 +35,9 @@ class Phone:
     left: list[int] = field(default_factory=lambda: [-1, 0, 1])
 
     def code(self) -> str:
-        """One that was not used before."""
+        """One that was not used before. That of the step before now waits for a step that does not end at once."""
+        if self.left[0] < 0:
+            wait_until(lambda: datetime.now(UTC).timestamp() % STEP.total_seconds() < ROOM_SECONDS, "a young step", timeout=31)
         return str(pyotp.TOTP(self.secret).at(datetime.now(UTC) + self.left.pop(0) * STEP))
 
     def wrong(self) -> str:
