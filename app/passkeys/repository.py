@@ -116,9 +116,11 @@ async def list_of(db: AsyncSession, user_id: uuid.UUID) -> list[Passkey]:
 
 
 async def list_credential_ids(db: AsyncSession, user_id: uuid.UUID) -> list[bytes]:
-    """The credential ids of an account, oldest first; plain columns, since whether there are any must not be measured."""
-    mine = select(Passkey.credential_id).where(Passkey.user_id == user_id).order_by(Passkey.created_at, Passkey.id)
-    return [bytes(credential_id) for (credential_id,) in await db.execute(mine)]
+    """The credential ids of an account that can be the whole login, oldest first; plain columns, since whether there are any must
+    not be measured.
+    """
+    mine = select(Passkey.credential_id).where(Passkey.user_id == user_id, Passkey.uv_initialized)
+    return [bytes(credential_id) for (credential_id,) in await db.execute(mine.order_by(Passkey.created_at, Passkey.id))]
 
 
 async def count_verifying(db: AsyncSession, user_id: uuid.UUID) -> int:
