@@ -17,6 +17,17 @@ class SignedOut(Exception):
     """There is no session (any more): show the form."""
 
 
+class StepOwed(Exception):
+    """The password was right, and a second factor is owed: ask for a code and call `finish` with it, within ten minutes.
+
+    `methods` names what it can be given by; where `status` is mfa_enrolment_required, a browser at /account/sign-in adds one.
+    """
+
+    def __init__(self, status: str, attempt: str, methods: list[str]) -> None:
+        super().__init__(status)
+        self.status, self.attempt, self.methods = status, attempt, methods
+
+
 class Phone:
     """One person's session. `secrets` outlives the application; `http` has Authkeep's address as its base_url."""
 
@@ -34,15 +45,31 @@ class Phone:
         """By password. With `device` of an earlier login, strangers' failed tries don't slow this one.
 
         Raises:
+            StepOwed: the account has a second factor.
             httpx2.HTTPStatusError: 401 login_failed; 429 with Retry-After.
         """
         body = {"username": username, "password": password}
         if "device" in self._secrets:
             body["device"] = self._secrets["device"]
-        answer = await self._http.post("/auth/login", json=body)
-        answer.raise_for_status()
-        self._keep(answer.json())
-        self._secrets["device"] = answer.json()["device"]
+        self._begin(await self._http.post("/auth/login", json=body))
+
+    async def finish(self, owed: StepOwed, method: str, code: str) -> None:
+        """The second step, by totp or recovery.
+
+        Raises:
+            httpx2.HTTPStatusError: 400 proof_wrong: ask again; 401 attempt_invalid: begin anew; 429 with Retry-After.
+        """
+        body = {"attempt": owed.attempt, "code": code}
+        if "device" in self._secrets:
+            body["device"] = self._secrets["device"]
+        self._begin(await self._http.post(f"/auth/login/{method}", json=body))
+
+    def _begin(self, answer: httpx2.Response) -> None:
+        said = answer.raise_for_status().json()
+        if "status" in said:
+            raise StepOwed(said["status"], said["attempt"], said["methods"])
+        self._keep(said)
+        self._secrets["device"] = said["device"]
 
     async def call(self, method: str, path: str, **more: Any) -> httpx2.Response:
         """A request as the person; refreshes first if the token is about to expire, and once if it is refused.

@@ -34,16 +34,16 @@ function onDoing(target, event, act) {
   });
 }
 
-function askPassword() {
-  const dialog = $("prove");
-  const field = dialog.querySelector("input");
-  field.value = "";
+// What is typed into a dialog, by the names of its fields.
+function ask(dialog) {
+  const form = dialog.querySelector("form");
+  form.reset();
   dialog.showModal();
-  return new Promise((done) => dialog.addEventListener("close", () => done(field.value), { once: true }));
+  return new Promise((done) => dialog.addEventListener("close", () => done(Object.fromEntries(new FormData(form))), { once: true }));
 }
 
 onDoing($("sign-in"), "submit", async ({ target }) => {
-  await signIn(target.username.value, target.password.value);
+  await signIn(target.username.value, target.password.value, async () => (await ask($("step"))).code);
   target.reset();
   await showAccount();
 });
@@ -55,7 +55,7 @@ onDoing($("rename"), "submit", async ({ target }) => {
 });
 
 onDoing($("export"), "click", async () => {
-  const document = await callWithProof("GET", "/auth/me/export", askPassword);
+  const document = await callWithProof("GET", "/auth/me/export", () => ask($("prove")));
   say(`${document.data.events.length} events, ${document.data.sessions.length} sessions`);
 });
 

@@ -28,8 +28,16 @@ function keep(tokens) {
   accessToken = tokens.access_token;
 }
 
-export async function signIn(username, password) {
-  keep(await send("POST", "/auth/login", { username, password, transport: "cookie" }));
+// A recovery code is longer than the six digits of an app.
+const methodOf = (code) => (code.replaceAll(" ", "").length === 6 ? "totp" : "recovery");
+
+// `askCode` is called where the account has a second factor.
+export async function signIn(username, password, askCode) {
+  const said = await send("POST", "/auth/login", { username, password, transport: "cookie" });
+  if (said.status === "mfa_enrolment_required") throw new Problem(401, { detail: "Add a second factor at /account/sign-in first" });
+  if (said.status !== "mfa_required") return keep(said);
+  const code = await askCode();
+  keep(await send("POST", `/auth/login/${methodOf(code)}`, { attempt: said.attempt, code, transport: "cookie" }));
 }
 
 // One tab at a time. Two at once would do no harm: the second gets the same successor, for ten seconds.
@@ -60,14 +68,15 @@ export async function call(method, path, body) {
   }
 }
 
-// For what wants a fresh proof: asks for the password when the server says so, and then only.
-export async function callWithProof(method, path, askPassword) {
+// For what wants a fresh proof: asks for it when the server says so, and then only. Who has a second factor gives its code too.
+export async function callWithProof(method, path, askProof) {
   try {
     return await call(method, path);
   } catch (problem) {
     if (problem.code !== "insufficient_user_authentication") throw problem;
-    const password = await askPassword();
-    keep(await call("POST", "/auth/reauthenticate", { password }));
+    const { password, code } = await askProof();
+    const second = code && { [methodOf(code) === "totp" ? "code" : "recovery_code"]: code };
+    keep(await call("POST", "/auth/reauthenticate", { password, ...second }));
     return call(method, path);
   }
 }

@@ -8,8 +8,9 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
-from examples.mobile import Phone, SignedOut
+from examples.mobile import Phone, SignedOut, StepOwed
 from tests.auth.scene import status_of
+from tests.mfa.app_of import new_guarded
 from tests.support import api
 from tests.support.apps import client_of
 from tests.support.clock import TravellingClock
@@ -37,6 +38,21 @@ async def test_it_stays_signed_in_over_restarts_and_refreshes_when_due(
     again = Phone(http, secrets, clock)  # the application was closed, and opened after a week
     clock.advance(seconds=7 * 86400)
     assert (await again.call("PATCH", "/auth/me", json={"locale": "fr"})).json()["locale"] == "fr"
+
+
+async def test_who_has_a_second_factor_gives_it(client: AsyncClient, http: AsyncClient, clock: TravellingClock) -> None:
+    guarded = await new_guarded(client, clock, codes=True)
+    secrets: dict[str, str] = {}
+    phone = Phone(http, secrets, clock)
+    for method, code in (("totp", guarded.app.code(clock())), ("recovery", guarded.codes[0])):
+        with pytest.raises(StepOwed) as owed:
+            await phone.sign_in(guarded.user.username, guarded.user.password)
+        assert owed.value.methods == ["recovery", "totp"]
+        with pytest.raises(httpx2.HTTPStatusError, match="400"):
+            await phone.finish(owed.value, method, "000000" if method == "totp" else "A" * 24)
+        await phone.finish(owed.value, method, code)
+        assert (await phone.call("GET", "/auth/me")).json()["id"] == guarded.user.id
+        await phone.sign_out()
 
 
 async def test_of_many_calls_one_refreshes(client: AsyncClient, http: AsyncClient, clock: TravellingClock) -> None:

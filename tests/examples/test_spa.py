@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from tests.account.factors import Phone
 from tests.examples.hosting import authkeep, change_sessions, hosted
 from tests.support import api
 from tests.support.processes import ROOT, free_port
@@ -92,6 +93,40 @@ async def test_a_person_uses_it(page: Page, spa: tuple[str, str, dict[str, str]]
     await page.reload()
     await expect(page.get_by_label("Username")).to_be_visible()
     assert broken == []
+
+
+async def guard(server: str) -> tuple[str, Phone, list[str]]:
+    """Somebody with an authenticator app, and recovery codes."""
+    async with httpx2.AsyncClient(base_url=server) as client:
+        user = await api.new_user(client)
+        phone = Phone((await client.post("/auth/mfa/totp", headers=user.headers)).json()["secret"])
+        body = {"code": phone.code()}
+        confirmed = await client.post("/auth/mfa/totp/confirm", json=body, headers=user.headers)
+        made = await client.post("/auth/mfa/recovery-codes", headers=api.bearer(confirmed.json()))
+    return user.username, phone, made.json()["codes"]
+
+
+async def test_who_has_a_second_factor_gives_it(page: Page, spa: tuple[str, str, dict[str, str]]) -> None:
+    url, server, env = spa
+    username, phone, recovery = await guard(server)
+    for code in (phone.code(), recovery[0]):
+        await page.goto(url)
+        await page.get_by_label("Username").fill(username)
+        await page.get_by_label("Password", exact=True).fill(api.PASSWORD)
+        await page.get_by_role("button", name="Sign in").click()
+        await page.get_by_label("Code of your app, or a recovery code").fill(code)
+        await page.get_by_role("button", name="Go on").click()
+        await expect(page.locator("#name")).to_have_text(username)
+        await change_sessions(env, authenticated_at=datetime.now(UTC) - timedelta(minutes=11))
+        await page.reload()
+        await expect(page.locator("#name")).to_have_text(username)
+        await page.get_by_role("button", name="Everything about me").click()
+        await page.get_by_label("Your password once more").fill(api.PASSWORD)
+        await page.get_by_label("A code, if you have a second factor").fill(recovery.pop())
+        await page.get_by_role("button", name="Go on").click()
+        await expect(page.get_by_role("status")).to_contain_text("sessions")
+        await page.get_by_role("button", name="Sign out").click()
+        await expect(page.get_by_label("Username")).to_be_visible()
 
 
 async def test_a_wrong_password_and_a_session_that_ended_elsewhere_are_said(
