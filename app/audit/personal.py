@@ -10,7 +10,23 @@ from app.core.caller import OPERATOR_AGENT
 from app.core.personal import Person, Record, record
 
 # What `data` may keep of somebody who is gone. Anything else may name them, and so may what is added later.
-IMPERSONAL = frozenset({"after", "before", "by", "ended", "fields", "invitation", "passkey", "reason", "role", "stopped"})
+IMPERSONAL = frozenset(
+    {
+        "after",
+        "before",
+        "by",
+        "ended",
+        "fields",
+        "invitation",
+        "method",
+        "owed",
+        "passkey",
+        "reason",
+        "required",
+        "role",
+        "stopped",
+    }
+)
 
 
 class EventsOf:
