@@ -29,6 +29,8 @@ class Me(BaseModel):
     role: Role
     email_verified: bool
     created_at: datetime
+    display_name: str | None = None
+    locale: str | None = None
 
 
 ME = Me(
