@@ -229,14 +229,14 @@ def test_a_check_costs_the_same_whoever_it_is_for(work_done: Work, schemes: list
 
 
 def test_a_right_password_costs_what_a_wrong_one_costs(work_done: Work) -> None:
-    for now, others in ((BCRYPT, [ARGON2, BCRYPT_7]), (ARGON2, [BCRYPT_5]), (BCRYPT_7, [BCRYPT])):
-        labels = [now.label, *(other.label for other in others)]
+    for own, others in ((BCRYPT, [ARGON2, BCRYPT_7]), (ARGON2, [BCRYPT_5]), (BCRYPT_7, [BCRYPT])):
+        labels = [own.label, *(other.label for other in others)]
         for password in (SHORT, LONG):
-            stored = now.hash(password)
+            stored = own.hash(password)
             work_done.take()
-            assert check(now, password, stored, labels) == Verdict(True)
+            assert check(own, password, stored, labels) == Verdict(True)
             as_right = work_done.take()
-            assert check(now, WRONG, stored, labels) == Verdict(False)
+            assert check(own, WRONG, stored, labels) == Verdict(False)
             assert as_right == work_done.take()
 
 
