@@ -5,7 +5,7 @@ from typing import Any
 
 from httpx2 import AsyncClient, Response
 
-from tests.passkeys.authenticator import Authenticator, Bends
+from tests.passkeys.authenticator import Authenticator, Bends, Passkey
 from tests.support.api import User, new_user
 
 Json = dict[str, Any]
@@ -66,11 +66,17 @@ async def send(client: AsyncClient, credential: Any, **more: Any) -> Response:
 
 
 async def sign_in(
-    client: AsyncClient, authenticator: Authenticator, bend: Bends | None = None, *, username: str | None = None, **more: Any
+    client: AsyncClient,
+    authenticator: Authenticator,
+    bend: Bends | None = None,
+    *,
+    username: str | None = None,
+    passkey: Passkey | None = None,
+    **more: Any,
 ) -> Response:
-    """By passkey alone, found by the device or by the username."""
+    """By passkey alone, found by the device or by the username; or by `passkey`, whatever the server lists."""
     asked = await asking(client, **({"username": username} if username else {}))
-    credential = authenticator.sign(asked["public_key"], bend)
+    credential = authenticator.sign(asked["public_key"], bend, passkey=passkey)
     return await send(client, credential, request=asked["request"], **more)
 
 

@@ -48,7 +48,7 @@ async def test_a_password_and_a_passkey_sign_in(client: AsyncClient, server: Ser
 async def test_a_security_key_without_pin_is_no_whole_login(client: AsyncClient) -> None:
     authenticator = Authenticator(flags=UP)
     user = await somebody(client, authenticator)
-    answer = await sign_in(client, authenticator, username=user.username)
+    answer = await sign_in(client, authenticator, username=user.username, passkey=authenticator.held[0])
     assert (answer.status_code, answer.json()["code"]) == (401, "passkey_refused")
     assert (await go_on(client, authenticator, await begin(client, user))).status_code == 200
 
@@ -59,7 +59,7 @@ async def test_whoever_finds_a_security_key_and_gives_it_a_pin_has_one_factor(cl
     authenticator = Authenticator(flags=UP)
     user = await somebody(client, authenticator)
     authenticator.held[0].flags = UP | UV
-    refused = await sign_in(client, authenticator, username=user.username)
+    refused = await sign_in(client, authenticator, username=user.username, passkey=authenticator.held[0])
     assert (refused.status_code, refused.json()["code"]) == (401, "passkey_refused")
     # Nor does it prove a session anew, nor lift one, without the password; nor is it the whole login once it was beside it.
     asked = await client.post("/auth/reauthenticate/passkey/options", headers=user.headers)
@@ -67,7 +67,7 @@ async def test_whoever_finds_a_security_key_and_gives_it_a_pin_has_one_factor(cl
     answer = await client.post("/auth/reauthenticate", headers=user.headers, json=alone)
     assert (answer.status_code, answer.json()["code"]) == (400, "proof_wrong")
     assert (await go_on(client, authenticator, await begin(client, user))).status_code == 200
-    assert (await sign_in(client, authenticator, username=user.username)).status_code == 401
+    assert (await sign_in(client, authenticator, username=user.username, passkey=authenticator.held[0])).status_code == 401
     assert [row["uv_initialized"] for row in await rows_of(server, "passkeys")] in ([False], [0])
 
 
