@@ -1,4 +1,4 @@
-"""A service asks for a second factor, or for a fresh proof, by the client: of a stub, and of the real server."""
+"""A service asks for a second factor, or for a fresh proof, by the client: of a scripted server, and of the real one."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,7 +12,7 @@ from httpx2 import AsyncClient
 from app.core.server import Server
 from authkeep_client import Authkeep, User
 from tests.auth.proving import proved
-from tests.client.stub import Headers, Stub, bearer, identity
+from tests.client.scripted import Headers, Scripted, bearer, identity
 from tests.support import api
 from tests.support.apps import client_of, running
 from tests.support.clock import TravellingClock
@@ -40,39 +40,39 @@ def yes(*more: tuple[str, str]) -> tuple[int, Headers]:
 
 
 async def test_what_is_wanted_is_asked_for_at_each_request() -> None:
-    stub = Stub()
-    stub.answer = yes(("X-Auth-Acr", "aal2-phr"))
+    scripted = Scripted()
+    scripted.answer = yes(("X-Auth-Acr", "aal2-phr"))
     for wanted, query in (
         ({"acr": "aal2"}, b"acr=aal2"),
         ({"acr": "aal2-phr", "max_age": 300}, b"acr=aal2-phr&max_age=300"),
         ({"max_age": 0}, b"acr=aal1&max_age=0"),
         ({}, b"acr=aal1"),
     ):
-        async with asking(Authkeep(URL, 30, transport=httpx2.ASGITransport(stub)), **wanted) as client:
+        async with asking(Authkeep(URL, 30, transport=httpx2.ASGITransport(scripted)), **wanted) as client:
             for _ in range(2):
                 assert (await client.get("/", headers=bearer("a.b.c"))).json() == "alice"
-        assert [(asked["path"], asked["query_string"]) for asked in stub.asked] == [("/auth/verify", query)] * 2
-        stub.forget()
+        assert [(asked["path"], asked["query_string"]) for asked in scripted.asked] == [("/auth/verify", query)] * 2
+        scripted.forget()
 
 
 async def test_a_refusal_says_what_would_do_in_the_clients_own_words() -> None:
-    stub = Stub()
-    stub.answer = 401, MORE
+    scripted = Scripted()
+    scripted.answer = 401, MORE
     for wanted, challenge in (
         ({"acr": "aal2"}, f'{ERROR}, acr_values="aal2"'),
         ({"acr": "aal2", "max_age": 300}, f'{ERROR}, acr_values="aal2", max_age=300'),
         ({"max_age": 300}, f"{ERROR}, max_age=300"),
     ):
-        async with asking(Authkeep(URL, transport=httpx2.ASGITransport(stub)), **wanted) as client:
+        async with asking(Authkeep(URL, transport=httpx2.ASGITransport(scripted)), **wanted) as client:
             refused = await client.get("/", headers=bearer("a.b.c"))
         assert (refused.status_code, refused.headers["www-authenticate"]) == (401, challenge)
 
 
 @pytest.mark.parametrize("said", [[], [("WWW-Authenticate", "Bearer")], [("WWW-Authenticate", 'Bearer error="invalid_token"')]])
 async def test_a_token_that_is_not_good_is_no_case_for_a_better_proof(said: Headers) -> None:
-    stub = Stub()
-    stub.answer = 401, said
-    async with asking(Authkeep(URL, transport=httpx2.ASGITransport(stub)), acr="aal2") as client:
+    scripted = Scripted()
+    scripted.answer = 401, said
+    async with asking(Authkeep(URL, transport=httpx2.ASGITransport(scripted)), acr="aal2") as client:
         refused = await client.get("/", headers=bearer("a.b.c"))
         assert (refused.status_code, refused.headers["www-authenticate"]) == (401, 'Bearer error="invalid_token"')
         assert (await client.get("/")).headers["www-authenticate"] == "Bearer"
@@ -90,9 +90,9 @@ ODD: list[tuple[int, Headers]] = [
 
 @pytest.mark.parametrize("odd", ODD, ids=range(len(ODD)))
 async def test_any_other_answer_lets_nobody_in(odd: tuple[int, Headers]) -> None:
-    stub = Stub()
-    stub.answer = odd
-    async with asking(Authkeep(URL, transport=httpx2.ASGITransport(stub)), acr="aal2") as client:
+    scripted = Scripted()
+    scripted.answer = odd
+    async with asking(Authkeep(URL, transport=httpx2.ASGITransport(scripted)), acr="aal2") as client:
         assert (await client.get("/", headers=bearer("a.b.c"))).status_code == 503
 
 

@@ -9,14 +9,14 @@ from fastapi import HTTPException
 
 import authkeep_client.client
 from authkeep_client import Authkeep
-from tests.client.stub import Clock, Stub, asking, bearer, identity
+from tests.client.scripted import Clock, Scripted, asking, bearer, identity
 
 URL = "https://auth.example.com"
 
 
 @pytest.fixture
-def stub() -> Stub:
-    return Stub()
+def scripted() -> Scripted:
+    return Scripted()
 
 
 @pytest.fixture
@@ -24,8 +24,8 @@ def clock() -> Clock:
     return Clock()
 
 
-def remembering(stub: Stub, clock: Clock, seconds: float) -> Authkeep:
-    return Authkeep(URL, seconds, clock=clock, transport=httpx2.ASGITransport(stub))
+def remembering(scripted: Scripted, clock: Clock, seconds: float) -> Authkeep:
+    return Authkeep(URL, seconds, clock=clock, transport=httpx2.ASGITransport(scripted))
 
 
 @pytest.mark.parametrize("seconds", [-1, -0.001, 30.001, 31, 3600, math.inf, -math.inf, math.nan])
@@ -34,114 +34,114 @@ def test_more_than_thirty_seconds_is_refused(seconds: float) -> None:
         Authkeep(URL, cache_seconds=seconds)
 
 
-async def test_by_default_every_request_asks(stub: Stub) -> None:
-    auth = Authkeep(URL, transport=httpx2.ASGITransport(stub))
+async def test_by_default_every_request_asks(scripted: Scripted) -> None:
+    auth = Authkeep(URL, transport=httpx2.ASGITransport(scripted))
     async with asking(auth) as client:
         for _ in range(3):
             assert (await client.get("/me", headers=bearer("a.b.c"))).status_code == 200
-        assert stub.forget() == 3
+        assert scripted.forget() == 3
         assert not auth._remembered
-        stub.answer = 401, []
+        scripted.answer = 401, []
         assert (await client.get("/me", headers=bearer("a.b.c"))).status_code == 401
 
 
 @pytest.mark.parametrize("seconds", [0.5, 5, 30])
-async def test_a_yes_is_remembered_so_long_and_no_longer(stub: Stub, clock: Clock, seconds: float) -> None:
-    async with asking(remembering(stub, clock, seconds)) as client:
+async def test_a_yes_is_remembered_so_long_and_no_longer(scripted: Scripted, clock: Clock, seconds: float) -> None:
+    async with asking(remembering(scripted, clock, seconds)) as client:
         assert (await client.get("/me", headers=bearer("a.b.c"))).status_code == 200
-        stub.answer = 401, []  # revoked
+        scripted.answer = 401, []  # revoked
         clock.now += seconds - 0.01
         assert (await client.get("/me", headers=bearer("a.b.c"))).status_code == 200
-        assert stub.forget() == 1
+        assert scripted.forget() == 1
         assert (await client.get("/me", headers=bearer("a.b.d"))).status_code == 401  # of another token nothing is known
         clock.now += 0.01
         assert (await client.get("/me", headers=bearer("a.b.c"))).status_code == 401
-        stub.answer = 204, identity()
+        scripted.answer = 204, identity()
         assert (await client.get("/me", headers=bearer("a.b.c"))).status_code == 200
 
 
-async def test_using_it_does_not_make_it_last(stub: Stub, clock: Clock) -> None:
-    async with remembering(stub, clock, 30) as auth:
+async def test_using_it_does_not_make_it_last(scripted: Scripted, clock: Clock) -> None:
+    async with remembering(scripted, clock, 30) as auth:
         for _ in range(31):
             await auth.user("a.b.c")
             clock.now += 1
-        assert stub.forget() == 2
+        assert scripted.forget() == 2
 
 
 async def test_the_time_of_the_question_counts_against_it(clock: Clock) -> None:
     """A slow answer may be as old as its question."""
 
-    class Slow(Stub):
+    class Slow(Scripted):
         async def __call__(self, *call: object) -> None:
             clock.now += 2
             await super().__call__(*call)  # type: ignore[arg-type]  # an ASGI call, passed on as it came
 
-    stub = Slow()
-    async with remembering(stub, clock, 5) as auth:
+    scripted = Slow()
+    async with remembering(scripted, clock, 5) as auth:
         await auth.user("a.b.c")
         clock.now += 2.9
         await auth.user("a.b.c")
-        assert stub.forget() == 1
+        assert scripted.forget() == 1
         clock.now += 0.1
         await auth.user("a.b.c")
-        assert stub.forget() == 1
+        assert scripted.forget() == 1
 
 
 @pytest.mark.parametrize("answer", [(401, []), (403, []), (429, []), (503, []), (200, identity()), (204, [])])
-async def test_a_refusal_is_never_remembered(stub: Stub, clock: Clock, answer: tuple[int, list[tuple[str, str]]]) -> None:
-    good = stub.answer
-    async with remembering(stub, clock, 30) as auth:
+async def test_a_refusal_is_never_remembered(scripted: Scripted, clock: Clock, answer: tuple[int, list[tuple[str, str]]]) -> None:
+    good = scripted.answer
+    async with remembering(scripted, clock, 30) as auth:
         for each in (answer, answer):
-            stub.answer = each
+            scripted.answer = each
             with pytest.raises(HTTPException):
                 await auth.user("a.b.c")
-        assert stub.forget() == 2
-        stub.answer = good
+        assert scripted.forget() == 2
+        scripted.answer = good
         await auth.user("a.b.c")
 
 
-async def test_roles_are_remembered_with_the_rest(stub: Stub, clock: Clock) -> None:
-    stub.answer = 204, identity(roles="admin")
-    async with asking(remembering(stub, clock, 10)) as client:
+async def test_roles_are_remembered_with_the_rest(scripted: Scripted, clock: Clock) -> None:
+    scripted.answer = 204, identity(roles="admin")
+    async with asking(remembering(scripted, clock, 10)) as client:
         assert (await client.get("/admin", headers=bearer("a.b.c"))).status_code == 200
-        stub.answer = 204, identity(roles="user")
+        scripted.answer = 204, identity(roles="user")
         assert (await client.get("/admin", headers=bearer("a.b.c"))).status_code == 200
-        assert stub.forget() == 1
+        assert scripted.forget() == 1
         clock.now += 10
         assert (await client.get("/admin", headers=bearer("a.b.c"))).status_code == 403
-        assert stub.forget() == 1
+        assert scripted.forget() == 1
 
 
 async def test_only_so_many_are_remembered_and_the_least_used_goes(
-    stub: Stub, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    scripted: Scripted, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(authkeep_client.client, "MAX_REMEMBERED", 3)
-    async with remembering(stub, clock, 30) as auth:
+    async with remembering(scripted, clock, 30) as auth:
         for token in ("a", "b", "c", "a", "d"):  # a is used again, so b goes for d
             await auth.user(token)
-        assert stub.forget() == 4
+        assert scripted.forget() == 4
         for token in ("a", "c", "d"):
             await auth.user(token)
-        assert stub.forget() == 0
+        assert scripted.forget() == 0
         await auth.user("b")
-        assert stub.forget() == 1
+        assert scripted.forget() == 1
         for number in range(100):
             await auth.user(f"other{number}")
         assert len(auth._remembered) == 3
 
 
-async def test_no_token_is_kept(stub: Stub, clock: Clock) -> None:
-    async with remembering(stub, clock, 30) as auth:
+async def test_no_token_is_kept(scripted: Scripted, clock: Clock) -> None:
+    async with remembering(scripted, clock, 30) as auth:
         await auth.user("secret-token")
         assert len(auth._remembered) == 1
         assert "secret-token" not in repr(vars(auth))
     assert not auth._remembered
 
 
-async def test_many_at_once_are_each_themselves(stub: Stub, clock: Clock) -> None:
-    stub.to = {f"token{number}": (204, identity(username=f"user{number}")) for number in range(50)}
-    async with remembering(stub, clock, 30) as auth:
+async def test_many_at_once_are_each_themselves(scripted: Scripted, clock: Clock) -> None:
+    scripted.to = {f"token{number}": (204, identity(username=f"user{number}")) for number in range(50)}
+    async with remembering(scripted, clock, 30) as auth:
         for _ in range(2):
-            users = await asyncio.gather(*(auth.user(token) for token in stub.to))
+            users = await asyncio.gather(*(auth.user(token) for token in scripted.to))
             assert [user.username for user in users] == [f"user{number}" for number in range(50)]
-    assert stub.forget() == 50
+    assert scripted.forget() == 50

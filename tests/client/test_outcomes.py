@@ -10,7 +10,7 @@ import pytest
 import authkeep_client.client
 from authkeep_client import Authkeep, User
 from authkeep_client.client import MAX_BODY, MAX_TOKEN
-from tests.client.stub import Headers, Stub, asking, bearer, identity, service_of
+from tests.client.scripted import Headers, Scripted, asking, bearer, identity, service_of
 from tests.support.processes import free_port
 from tests.support.proxy import TcpProxy
 
@@ -18,21 +18,21 @@ URL = "https://auth.example.com"
 
 
 @pytest.fixture
-def stub() -> Stub:
-    return Stub()
+def scripted() -> Scripted:
+    return Scripted()
 
 
 @pytest.fixture
-async def client(stub: Stub) -> AsyncIterator[httpx2.AsyncClient]:
-    """Of a service that asks the stub."""
-    async with asking(Authkeep(URL, transport=httpx2.ASGITransport(stub))) as client:
+async def client(scripted: Scripted) -> AsyncIterator[httpx2.AsyncClient]:
+    """Of a service that asks the scripted server."""
+    async with asking(Authkeep(URL, transport=httpx2.ASGITransport(scripted))) as client:
         yield client
 
 
-async def test_a_yes_is_somebody(client: httpx2.AsyncClient, stub: Stub) -> None:
-    stub.answer = 204, identity(roles="user,admin")
+async def test_a_yes_is_somebody(client: httpx2.AsyncClient, scripted: Scripted) -> None:
+    scripted.answer = 204, identity(roles="user,admin")
     answer = await client.get("/me", headers=bearer("a.b.c"))
-    headers = dict(stub.answer[1])
+    headers = dict(scripted.answer[1])
     assert answer.json() == {
         "id": headers["X-Auth-User"],
         "username": "alice",
@@ -41,14 +41,14 @@ async def test_a_yes_is_somebody(client: httpx2.AsyncClient, stub: Stub) -> None
     }
 
 
-async def test_the_token_is_all_that_is_sent(client: httpx2.AsyncClient, stub: Stub) -> None:
-    stub.answer = 204, [*identity(), ("Set-Cookie", "a=b; Path=/")]
+async def test_the_token_is_all_that_is_sent(client: httpx2.AsyncClient, scripted: Scripted) -> None:
+    scripted.answer = 204, [*identity(), ("Set-Cookie", "a=b; Path=/")]
     sent = {**bearer("a.b.c"), "Cookie": "session=x", "X-Api-Key": "y", "X-Forwarded-For": "1.2.3.4"}
     for _ in range(2):
         assert (await client.post("/me?a=b", headers=sent, content=b"body")).status_code == 405
         assert (await client.get("/me?a=b", headers=sent)).status_code == 200
-    assert len(stub.asked) == 2
-    for asked in stub.asked:
+    assert len(scripted.asked) == 2
+    for asked in scripted.asked:
         assert (asked["method"], asked["path"], asked["query_string"]) == ("GET", "/auth/verify", b"")
         headers = dict(asked["headers"])
         assert set(headers) <= {b"host", b"accept", b"accept-encoding", b"connection", b"user-agent", b"authorization"}
@@ -76,12 +76,14 @@ NEVER_SENT = [
 
 
 @pytest.mark.parametrize("headers", NEVER_SENT, ids=range(len(NEVER_SENT)))
-async def test_what_is_no_token_is_refused_and_sent_nowhere(client: httpx2.AsyncClient, stub: Stub, headers: Headers) -> None:
+async def test_what_is_no_token_is_refused_and_sent_nowhere(
+    client: httpx2.AsyncClient, scripted: Scripted, headers: Headers
+) -> None:
     raw = [(name.encode(), value.encode("latin-1")) for name, value in headers]
     answer = await client.get("/me", headers=raw)
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"].startswith("Bearer")
-    assert stub.asked == []
+    assert scripted.asked == []
 
 
 async def test_the_longest_token_is_sent(client: httpx2.AsyncClient) -> None:
@@ -89,17 +91,17 @@ async def test_the_longest_token_is_sent(client: httpx2.AsyncClient) -> None:
     assert (await client.get("/me", headers={"Authorization": "bEARER  a.b.c=="})).status_code == 200
 
 
-async def test_a_no_is_a_401(client: httpx2.AsyncClient, stub: Stub) -> None:
-    stub.answer = 401, [("WWW-Authenticate", "Basic"), *identity()]
+async def test_a_no_is_a_401(client: httpx2.AsyncClient, scripted: Scripted) -> None:
+    scripted.answer = 401, [("WWW-Authenticate", "Basic"), *identity()]
     answer = await client.get("/me", headers=bearer("a.b.c"))
     assert (answer.status_code, answer.headers["www-authenticate"]) == (401, 'Bearer error="invalid_token"')
 
 
-async def test_a_missing_role_is_a_403(client: httpx2.AsyncClient, stub: Stub) -> None:
+async def test_a_missing_role_is_a_403(client: httpx2.AsyncClient, scripted: Scripted) -> None:
     for roles, status in (("user", 403), ("user,admin", 200), ("admin", 200), ("administrator", 403), ("Admin", 403)):
-        stub.answer = 204, identity(roles=roles)
+        scripted.answer = 204, identity(roles=roles)
         assert (await client.get("/admin", headers=bearer("a.b.c"))).status_code == status, roles
-        assert stub.forget() == 1
+        assert scripted.forget() == 1
     assert (await client.get("/admin")).status_code == 401
 
 
@@ -121,17 +123,17 @@ ODD: list[tuple[int, Headers]] = [
 
 
 @pytest.mark.parametrize("odd", ODD, ids=range(len(ODD)))
-async def test_any_other_answer_is_a_503(client: httpx2.AsyncClient, stub: Stub, odd: tuple[int, Headers]) -> None:
-    stub.answer = odd
+async def test_any_other_answer_is_a_503(client: httpx2.AsyncClient, scripted: Scripted, odd: tuple[int, Headers]) -> None:
+    scripted.answer = odd
     answer = await client.get("/me", headers=bearer("a.b.c"))
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
-    assert len(stub.asked) == 1  # no redirect was followed, nothing tried again
+    assert len(scripted.asked) == 1  # no redirect was followed, nothing tried again
 
 
-async def test_a_short_body_changes_nothing_and_a_long_one_is_not_read(client: httpx2.AsyncClient, stub: Stub) -> None:
-    stub.answer, stub.body = (401, []), b"x" * 100
+async def test_a_short_body_changes_nothing_and_a_long_one_is_not_read(client: httpx2.AsyncClient, scripted: Scripted) -> None:
+    scripted.answer, scripted.body = (401, []), b"x" * 100
     assert (await client.get("/me", headers=bearer("a.b.c"))).status_code == 401
-    stub.body = b"x" * (MAX_BODY + 1)
+    scripted.body = b"x" * (MAX_BODY + 1)
     assert (await client.get("/me", headers=bearer("a.b.c"))).status_code == 503
 
 
@@ -178,15 +180,15 @@ async def test_what_is_not_http_is_a_503() -> None:
         assert (await client.get("/me", headers=bearer("a.b.c"))).status_code == 503
 
 
-async def test_many_at_once_are_each_themselves(client: httpx2.AsyncClient, stub: Stub) -> None:
+async def test_many_at_once_are_each_themselves(client: httpx2.AsyncClient, scripted: Scripted) -> None:
     people = {f"token{number}": identity(username=f"user{number}") for number in range(100)}
-    stub.to = {token: (204, headers) for token, headers in people.items()}
+    scripted.to = {token: (204, headers) for token, headers in people.items()}
     answers = await asyncio.gather(*(client.get("/me", headers=bearer(token)) for token in people))
     assert [answer.json()["username"] for answer in answers] == [f"user{number}" for number in range(100)]
 
 
 async def test_a_service_that_forgot_the_lifespan_lets_nobody_in() -> None:
-    auth = Authkeep(URL, transport=httpx2.ASGITransport(Stub()))
+    auth = Authkeep(URL, transport=httpx2.ASGITransport(Scripted()))
     with pytest.raises(RuntimeError, match="lifespan"):
         await auth.user("a.b.c")
     async with auth:
@@ -213,8 +215,8 @@ def test_an_address_that_is_none_is_refused_at_once(url: str) -> None:
         Authkeep(url)
 
 
-async def test_a_user_can_not_be_changed(stub: Stub) -> None:
-    async with Authkeep(URL, transport=httpx2.ASGITransport(stub)) as auth:
+async def test_a_user_can_not_be_changed(scripted: Scripted) -> None:
+    async with Authkeep(URL, transport=httpx2.ASGITransport(scripted)) as auth:
         user = await auth.user("a.b.c")
     with pytest.raises(dataclasses.FrozenInstanceError):
         user.username = "root"  # type: ignore[misc]  # what must fail

@@ -7,7 +7,7 @@ from httpx2 import AsyncClient
 
 from authkeep_client import Authkeep
 from tests.auth.scene import sid_of
-from tests.client.stub import Clock, asking
+from tests.client.scripted import Clock, asking
 from tests.support import api
 from tests.support.clock import TravellingClock
 

@@ -27,7 +27,7 @@ def identity(**changes: str | None) -> Headers:
     return [(name, value) for name, value in changed.items() if value is not None]
 
 
-class Stub:
+class Scripted:
     """Says `answer` to everybody, or to a token what `to` has for it; keeps what it was asked."""
 
     def __init__(self) -> None:
