@@ -14,7 +14,7 @@ help:
 	@echo 'make test   install the test tools and run every test on both stacks'
 	@echo 'make check  ruff, mypy, import contracts, migrations, tests, bench-smoke: what CI runs'
 	@echo 'make asvs   which security requirements (OWASP ASVS 5.0) are proved by which test'
-	@echo 'make bench  how fast is it, and compared with what? (half an hour, needs wrk; docs/performance.md)'
+	@echo 'make bench  how fast is it, and compared with what? (an hour, needs wrk; docs/performance.md)'
 	@echo 'make bench-smoke  a little of every measurement: does it run?'
 	@echo 'make bench-timing  can known accounts be told from unknown ones by time? (docs/timing.md)'
 	@echo 'make messages  keep the translations in step with the source (docs/pages.md)'
@@ -44,7 +44,7 @@ $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 dev: $(VENV)/.installed-dev
 
 test: dev
-	@$(PY) -m pytest -q -n $(JOBS) $(ARGS)
+	@$(PY) -m pytest -q -n $(JOBS) --dist worksteal $(ARGS)
 
 check: lint types contracts migrations test bench-smoke
 
@@ -71,7 +71,7 @@ screenshots: dev
 asvs: dev
 	@$(PY) -m scripts.asvs
 
-# Half an hour on an idle machine of two cores; writes bench/results/speed.json, docs/performance.md and docs/img. Needs wrk.
+# An hour on an idle machine of two cores; writes bench/results/speed.json, docs/performance.md and docs/img. Needs wrk.
 bench: dev
 	@$(PY) -m bench.speed $(ARGS)
 
@@ -85,12 +85,15 @@ bench-timing: dev
 
 lock: dev
 	@$(VENV)/bin/uv pip compile -q --universal --python-version 3.11.0 --generate-hashes --custom-compile-command 'make lock' -o requirements.txt requirements.in
+	@$(VENV)/bin/uv pip compile -q --universal --python-version 3.11.0 --generate-hashes --custom-compile-command 'make lock' -c requirements.txt -o requirements-otel.txt requirements-otel.in
 	@$(VENV)/bin/uv pip compile -q --universal --python-version 3.11.0 --generate-hashes --custom-compile-command 'make lock' -o requirements-dev.txt requirements-dev.in
+
+APT = $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
 
 # Programs that some tests and the speed bench use; without them those tests are skipped, which CI does not accept.
 ci-deps:
-	@for program in chromium curl nginx wrk; do command -v $$program >/dev/null || missing=1; done; \
-	test -z "$$missing" || { $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends chromium curl nginx wrk; }
+	@for program in chromium-headless-shell curl nginx promtool wrk; do command -v $$program >/dev/null || missing=1; done; \
+	test -z "$$missing" || { $(SUDO) apt-get update -qq && $(APT) curl nginx prometheus wrk && { $(APT) chromium-headless-shell || $(APT) chromium; }; }
 
 clean:
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

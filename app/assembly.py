@@ -7,18 +7,23 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import structlog
+
 from app.account import feature as account
+from app.admin import feature as admin
 from app.audit import feature as audit
 from app.auth import feature as auth
+from app.bulk import feature as bulk
 from app.config import Settings
 from app.core.brand import read_brand
 from app.core.clock import Clock, system_clock
 from app.core.health import HEALTH, HealthCheck
 from app.core.limits import RateLimits
-from app.core.ports import MailTransport, Places, Refusals, Rotations, SessionChecks
+from app.core.ports import MailTransport, Outbound, Places, Refusals, Rotations, SessionChecks
 from app.core.server import Server
 from app.database import Database, prepare_file
 from app.health import feature as health
+from app.impersonation import feature as impersonation
 from app.infra.migrations import is_current
 from app.invitations import feature as invitations
 from app.jobs import feature as jobs_feature
@@ -26,17 +31,24 @@ from app.jobs import service as jobs
 from app.magiclinks import feature as magiclinks
 from app.mail import feature as mail
 from app.mail.dev import DevMailbox
+from app.metrics import feature as metrics
 from app.mfa import feature as mfa
 from app.passkeys import feature as passkeys
 from app.passwords import feature as passwords
 from app.privacy import feature as privacy
+from app.stats import feature as stats
 from app.tickets import feature as tickets
 from app.users import feature as users
 from app.verification import feature as verification
+from app.webhooks import feature as webhooks
+from app.work import feature as work
 
 if TYPE_CHECKING:
+    from opentelemetry.trace import TracerProvider
+
     from app.infra.redis import RedisCounters, RedisRefusals
 
+log = structlog.get_logger()
 FEATURES: tuple[Callable[[Server], None], ...] = (
     jobs_feature.install,
     audit.install,
@@ -50,9 +62,16 @@ FEATURES: tuple[Callable[[Server], None], ...] = (
     passkeys.install,
     magiclinks.install,
     verification.install,
+    impersonation.install,
+    work.install,
+    webhooks.install,
     health.install,
+    stats.install,
+    bulk.install,
     privacy.install,
     account.install,
+    admin.install,
+    metrics.install,
 )
 
 
@@ -71,6 +90,7 @@ def build_server(settings: Settings, clock: Clock = system_clock) -> Server:
         limits=_limits(settings, counters),
         mail=_transport(settings, database),
         clock=clock,
+        outbound=_outbound(settings),
         places=_places(settings),
     )
     server.provide(read_brand(settings))
@@ -82,10 +102,43 @@ def build_server(settings: Settings, clock: Clock = system_clock) -> Server:
     return server
 
 
+async def open_metrics_port(server: Server) -> None:
+    """Listen for scrapes where METRICS_PORT is set, until the server is closed.
+
+    A process that finds no port free serves all the same, and says so: people must not be locked out for numbers.
+    """
+    ports, host = server.settings.metrics_ports, server.settings.METRICS_HOST
+    if not ports:
+        return
+    from app.infra.uvicorn import listen
+    from app.metrics.port import MetricsPort
+    from app.metrics.scraping import Scraper
+
+    listening = await listen(MetricsPort(server.kit(Scraper)), host, ports)
+    if listening is None:
+        log.error("metrics.no_port", host=host, ports=server.settings.METRICS_PORT, effect="this process is not in the metrics")
+        return
+    log.info("metrics.listening", host=host, port=listening.port)
+    server.closers.insert(0, listening.close)
+
+
+def make_spans(server: Server) -> "TracerProvider | None":
+    """What makes spans, where there is a collector to send them to."""
+    endpoint = server.settings.traces_to
+    if endpoint is None:
+        return None
+    from app.infra.traces import traces_to
+
+    provider, close = traces_to(endpoint)
+    server.closers.append(close)
+    return provider
+
+
 async def close_server(server: Server) -> None:
     """Let go of everything that was opened."""
     for close in server.closers:
         await close()
+    await server.outbound.close()
     await server.sessions.close()
     if server.rotations is not None:
         await server.rotations.close()
@@ -138,6 +191,7 @@ def _limits(settings: Settings, counters: "RedisCounters | None") -> RateLimits:
         "end_session": settings.RATE_LIMIT_END_SESSION,
         "change_profile": settings.RATE_LIMIT_CHANGE_PROFILE,
         "export": settings.RATE_LIMIT_EXPORT,
+        "impersonate": settings.RATE_LIMIT_IMPERSONATE,
         "second_step": settings.RATE_LIMIT_SECOND_STEP,
         "mfa_enrol": settings.RATE_LIMIT_MFA_ENROL,
     }
@@ -150,6 +204,12 @@ def _transport(settings: Settings, database: Database) -> MailTransport | None:
 
         return SmtpTransport(settings)
     return DevMailbox(database) if settings.is_development else None
+
+
+def _outbound(settings: Settings) -> Outbound:
+    from app.infra.outbound import OutboundHttp
+
+    return OutboundHttp(loopback=settings.WEBHOOKS_LOOPBACK)
 
 
 def _places(settings: Settings) -> Places | None:

@@ -7,6 +7,7 @@ that names a file to read (as Docker and Kubernetes mount them).
 import os
 import re
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import SplitResult, quote, urlsplit
@@ -18,9 +19,11 @@ from sqlalchemy.exc import ArgumentError
 
 from app.sections import (
     AccountSettings,
+    AuditSettings,
     BrandSettings,
     DatabaseSettings,
     MailSettings,
+    MetricsSettings,
     PasskeySettings,
     PasswordSettings,
     RateLimitSettings,
@@ -28,6 +31,7 @@ from app.sections import (
     SecretSettings,
     ServerSettings,
     TokenSettings,
+    WebhookSettings,
 )
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -35,13 +39,16 @@ MIN_SECRET_BYTES = 32
 FILE_TWINS = (
     "SECRET_KEY",
     "PASSWORD_RESET_TOKEN_SECRET",
+    "AUDIT_SIGNING_KEY",
     "DATABASE_URL",
     "REDIS_URL",
     "REDIS_PASSWORD",
     "SMTP_PASSWORD",
+    "METRICS_TOKEN",
 )
 SAMPLE_WORDS = re.compile(r"change.?(me|this|it)|your.?secret|place.?holder|example|insecure|replace.?(me|this)", re.IGNORECASE)
 ANDROID_APP = re.compile(r"android:apk-key-hash:[A-Za-z0-9_-]{43}")
+PUBLIC_KEY = re.compile(r"[A-Za-z0-9_-]{43}")  # 32 bytes, base64url
 
 MAILED_PAGES = {
     "PASSWORD_RESET_URL": "reset-password",
@@ -69,13 +76,24 @@ class Settings(
     PasskeySettings,
     BrandSettings,
     PasswordSettings,
+    AuditSettings,
+    WebhookSettings,
+    MetricsSettings,
     RateLimitSettings,
 ):
     """Every setting, checked. Build it with `load_settings`."""
 
     model_config = ConfigDict(hide_input_in_errors=True, frozen=True)
 
-    @field_validator("CORS_ORIGINS", "NEXT_ORIGINS", "PASSKEY_ORIGINS", "TRUSTED_PROXIES", mode="before")
+    @field_validator(
+        "CORS_ORIGINS",
+        "NEXT_ORIGINS",
+        "PASSKEY_ORIGINS",
+        "TRUSTED_PROXIES",
+        "HEAD_SINKS",
+        "AUDIT_TRUSTED_KEYS",
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -97,9 +115,30 @@ class Settings(
                 raise ValueError("each must be a whole origin such as https://app.example.com")
         return value
 
-    @field_validator("SECRET_KEY", "PASSWORD_RESET_TOKEN_SECRET")
+    @field_validator("HEAD_SINKS")
     @classmethod
-    def _strong(cls, value: SecretStr) -> SecretStr:
+    def _sinks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for sink in value:
+            kind, _, where = sink.partition(":")
+            if kind == "mail":
+                cls._address(where)
+            elif sink != "stdout" and not (kind == "file" and where):
+                raise ValueError("each must be file:/path, stdout or mail:address")
+        return value
+
+    @field_validator("AUDIT_TRUSTED_KEYS")
+    @classmethod
+    def _public_keys(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for key in value:
+            if not PUBLIC_KEY.fullmatch(key):
+                raise ValueError("each must be a public key as `python -m app audit key` prints it")
+        return value
+
+    @field_validator("SECRET_KEY", "PASSWORD_RESET_TOKEN_SECRET", "AUDIT_SIGNING_KEY", "METRICS_TOKEN")
+    @classmethod
+    def _strong(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return None
         secret = value.get_secret_value()
         if len(secret.encode()) < MIN_SECRET_BYTES:
             raise ValueError(f"is shorter than {MIN_SECRET_BYTES} bytes; {NEW_SECRET_HINT}")
@@ -132,6 +171,16 @@ class Settings(
             raise ValueError("must be https (http is for localhost, 127.0.0.1 and [::1] alone)")
         return value.rstrip("/")
 
+    @field_validator("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    @classmethod
+    def _collector(cls, value: str) -> str:
+        if not value:
+            return value
+        parts = _split_url(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query or parts.fragment:
+            raise ValueError("must be a web address such as http://127.0.0.1:4318, without query or credentials")
+        return value.rstrip("/")
+
     @field_validator("EMAIL_FROM", "ADMIN_EMAIL")
     @classmethod
     def _address(cls, value: str) -> str:
@@ -157,6 +206,16 @@ class Settings(
     def _together(self) -> Self:
         if self.SECRET_KEY == self.PASSWORD_RESET_TOKEN_SECRET:
             raise ValueError("PASSWORD_RESET_TOKEN_SECRET: equals SECRET_KEY; they must differ")
+        if self.AUDIT_SIGNING_KEY in {self.SECRET_KEY, self.PASSWORD_RESET_TOKEN_SECRET}:
+            raise ValueError("AUDIT_SIGNING_KEY: equals another secret; they must differ")
+        if self.METRICS_TOKEN in {self.SECRET_KEY, self.PASSWORD_RESET_TOKEN_SECRET, self.AUDIT_SIGNING_KEY} - {None}:
+            raise ValueError("METRICS_TOKEN: equals another secret; they must differ")
+        if self.PORT in self.metrics_ports:
+            raise ValueError("METRICS_PORT: holds PORT, which is for people")
+        if self.traces_to and not (find_spec("opentelemetry.sdk") and find_spec("opentelemetry.exporter")):
+            raise ValueError(
+                "OTEL_EXPORTER_OTLP_ENDPOINT: OpenTelemetry is not installed; `pip install -r requirements-otel.txt`"
+            )
         if self.ENVIRONMENT == "production" and self.BCRYPT_ROUNDS < 10:
             raise ValueError("BCRYPT_ROUNDS: below 10 in production")
         hosts = {_split_url(url).hostname for url in self.PASSKEY_ORIGINS or (self.public_url,) if not ANDROID_APP.fullmatch(url)}
@@ -167,6 +226,11 @@ class Settings(
         if self.SMTP_USER and self.SMTP_TLS == "none" and self.SMTP_HOST not in LOOPBACK_NAMES:
             raise ValueError("SMTP_TLS: none would send SMTP_PASSWORD in clear; use starttls or tls")
         return self
+
+    @property
+    def audit_secret(self) -> str:
+        """What the audit log's keys are derived from."""
+        return (self.AUDIT_SIGNING_KEY or self.SECRET_KEY).get_secret_value()
 
     @property
     def is_development(self) -> bool:

@@ -18,7 +18,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import __version__
-from app.assembly import build_server, close_server, is_migrated
+from app.assembly import build_server, close_server, is_migrated, make_spans, open_metrics_port
 from app.config import Settings, SettingsError, load_settings
 from app.core.brand import Brand
 from app.core.caller import PUBLIC
@@ -31,6 +31,7 @@ from app.core.logs import configure_logging
 from app.core.problems import document_problems, document_tokens, install_handlers
 from app.core.server import Server
 from app.core.static import install_static
+from app.core.tracing import Whole, shown, telemetry_of
 from app.database import primary_problem
 from app.infra.memory import settle
 from app.infra.migrations import upgrade
@@ -53,6 +54,9 @@ TAGS = [
     {"name": "passwords", "description": "Forget, reset, change"},
     {"name": "magic links", "description": "Sign in by mail, where MAGIC_LINK is true"},
     {"name": "users", "description": "Accounts, for admins"},
+    {"name": "audit", "description": "What happened, for who has `audit:read`"},
+    {"name": "stats", "description": "How things stand, for who has `stats:read`"},
+    {"name": "webhooks", "description": "Telling other systems what happened, for who has `webhooks:write`"},
     {"name": "health", "description": "Is it alive, ready, well?"},
 ]
 
@@ -62,8 +66,11 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> "Application"
     configure_logging(settings.LOG_LEVEL, json=not settings.is_development)
     tame_uvicorn()
     server = build_server(settings, clock)
+    spans = make_spans(server)
     app = Application(
         server,
+        traced=spans is not None,
+        telemetry=telemetry_of(spans),
         title="Authkeep",
         version=__version__,
         description=DESCRIPTION,
@@ -94,17 +101,34 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> "Application"
 class Application(FastAPI):
     """FastAPI with the edge around all of it, so that a lane's answer passes through nothing it does not need."""
 
-    def __init__(self, server: Server, **options: Any) -> None:
+    def __init__(self, server: Server, *, traced: bool, **options: Any) -> None:
         super().__init__(**options)
         self.state.server = server
         self.owns_process = False  # whether the garbage collector is ours to tune
-        self._edge: ASGIApp = super().__call__
+        self._traced = traced
+        self._edge: ASGIApp = self._inner if traced else super().__call__
+        self._stack: ASGIApp = self._edge
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            await self._edge(scope, receive, send)
-        else:
+        if scope["type"] != "http":
             await super().__call__(scope, receive, send)
+        elif self._traced:  # FastAPI's telemetry is around everything, and the edge inside
+            server: Server = self.state.server
+            await super().__call__(shown(scope, server.settings.TRUSTED_PROXIES), receive, send)
+        else:
+            await self._edge(scope, receive, send)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """See `FastAPI.build_middleware_stack`."""
+        self._stack = super().build_middleware_stack()
+        return self._outer if self._traced else self._stack
+
+    async def _outer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        inside = Whole(self._edge) if scope["type"] == "http" else self._stack
+        await inside(scope, receive, send)
+
+    async def _inner(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._stack(scope, receive, send)
 
     def wrap(self) -> None:
         """Put the edge around the routes; all of them are there."""
@@ -129,7 +153,7 @@ class Application(FastAPI):
             max_age=600,
         )
         outer_lanes = FastLane(with_cors, lanes=OUTER_LANES.of(parts), problem_of=problem_of)
-        self._edge = Envelope(outer_lanes, trusted=settings.TRUSTED_PROXIES, https=settings.is_https)
+        self._edge = Envelope(outer_lanes, trusted=settings.TRUSTED_PROXIES, https=settings.is_https, latency=server.latency)
 
 
 async def _root(server: ServerOf) -> dict[str, str]:
@@ -142,6 +166,7 @@ async def _root(server: ServerOf) -> dict[str, str]:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     server: Server = app.state.server
     tame_uvicorn()
+    await open_metrics_port(server)
     # Serve as soon as it is known how the database is, so that liveness does not wait for it.
     looked = asyncio.Event()
     getting_ready = asyncio.create_task(_get_ready(server, looked))
@@ -149,8 +174,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with asyncio.timeout(FIRST_LOOK_SECONDS):
             await looked.wait()
     worker = Worker(server)
-    if server.settings.WORKER_IN_SERVER:
-        worker.start()
+    worker.start(local=not server.settings.WORKER_IN_SERVER)
     if isinstance(app, Application) and app.owns_process:
         settle()
     try:

@@ -1,10 +1,13 @@
 """Every wire schema, for clients and for tests."""
 
+from app.audit.schemas import EventOut, EventPageOut
 from app.auth.schemas import (
     EndSessionIn,
+    LockoutOut,
     LoginIn,
     LoginOut,
     LogoutIn,
+    MeOut,
     OwedOut,
     ProofOut,
     ReauthenticateIn,
@@ -12,10 +15,13 @@ from app.auth.schemas import (
     RegisterIn,
     RegistrationOut,
     SessionOut,
+    StopOut,
     TokensOut,
 )
+from app.bulk.schemas import BulkDetailOut, BulkFilterIn, BulkIn, BulkOut, BulkPageOut, NotDoneOut, ReasonOut
 from app.core.problems import FieldProblem, Problem
 from app.health.schemas import HealthOut, LiveOut, ReadyOut
+from app.impersonation.schemas import ImpersonateIn, ImpersonationOut
 from app.invitations.schemas import AcceptInvitationIn, InvitationIn, InvitationOut, InvitationPageOut
 from app.magiclinks.schemas import MagicLinkIn, MagicLinkOut, MagicSignInIn
 from app.mail.schemas import DevMailOut
@@ -41,42 +47,84 @@ from app.passkeys.schemas import (
     PasskeyOut,
     RenamePasskeyIn,
 )
-from app.passwords.schemas import AcceptedOut, ChangePasswordIn, ForgotPasswordIn, ResetPasswordIn
+from app.passwords.schemas import (
+    AcceptedOut,
+    ChangePasswordIn,
+    CreateUserIn,
+    ForgotPasswordIn,
+    ResetPasswordIn,
+    ResetSentOut,
+)
 from app.privacy.schemas import ExportOut, LeavingOut
+from app.stats.schemas import AnswersOut, OverviewOut, PointOut, StatsOut
 from app.users.schemas import ProfileIn, RoleIn, StatusIn, UserDetailOut, UserOut, UserPageOut
 from app.verification.schemas import (
     ChangeEmailIn,
     ChangeEmailOut,
+    EditUserIn,
     EmailTokenIn,
     ResendIn,
     ResentOut,
     VerifiedOut,
     VerifyEmailIn,
 )
+from app.webhooks.schemas import (
+    AttemptOut,
+    ChangeWebhookIn,
+    DeliveryDetailOut,
+    DeliveryOut,
+    DeliveryPageOut,
+    RotateSecretIn,
+    WebhookIn,
+    WebhookOut,
+    WebhookSecretOut,
+    WebhooksOut,
+)
+from app.work.schemas import JobOut, JobPageOut
 
 __all__ = [
     "AcceptInvitationIn",
     "AcceptedOut",
     "AddOptionsIn",
     "AddPasskeyIn",
+    "AnswersOut",
     "AttemptIn",
+    "AttemptOut",
+    "BulkDetailOut",
+    "BulkFilterIn",
+    "BulkIn",
+    "BulkOut",
+    "BulkPageOut",
     "ChangeEmailIn",
     "ChangeEmailOut",
     "ChangePasswordIn",
+    "ChangeWebhookIn",
     "ConfirmTotpIn",
+    "CreateUserIn",
+    "DeliveryDetailOut",
+    "DeliveryOut",
+    "DeliveryPageOut",
     "DevMailOut",
+    "EditUserIn",
     "EmailTokenIn",
     "EndSessionIn",
+    "EventOut",
+    "EventPageOut",
     "ExportOut",
     "FieldProblem",
     "FinishIn",
     "ForgotPasswordIn",
     "HealthOut",
+    "ImpersonateIn",
+    "ImpersonationOut",
     "InvitationIn",
     "InvitationOut",
     "InvitationPageOut",
+    "JobOut",
+    "JobPageOut",
     "LeavingOut",
     "LiveOut",
+    "LockoutOut",
     "LoginByPasskeyIn",
     "LoginIn",
     "LoginOptionsIn",
@@ -86,15 +134,20 @@ __all__ = [
     "MagicLinkIn",
     "MagicLinkOut",
     "MagicSignInIn",
+    "MeOut",
     "MfaOut",
+    "NotDoneOut",
     "OptionsOut",
+    "OverviewOut",
     "OwedOut",
     "PasskeyAddedOut",
     "PasskeyOut",
+    "PointOut",
     "Problem",
     "ProfileIn",
     "ProofOut",
     "ReadyOut",
+    "ReasonOut",
     "ReauthenticateIn",
     "RecoveryCodesOut",
     "RecoveryLoginIn",
@@ -105,9 +158,13 @@ __all__ = [
     "ResendIn",
     "ResentOut",
     "ResetPasswordIn",
+    "ResetSentOut",
     "RoleIn",
+    "RotateSecretIn",
     "SessionOut",
+    "StatsOut",
     "StatusIn",
+    "StopOut",
     "TokensOut",
     "TotpLoginIn",
     "TotpSetupOut",
@@ -117,4 +174,8 @@ __all__ = [
     "UserPageOut",
     "VerifiedOut",
     "VerifyEmailIn",
+    "WebhookIn",
+    "WebhookOut",
+    "WebhookSecretOut",
+    "WebhooksOut",
 ]

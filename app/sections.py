@@ -1,10 +1,12 @@
 """The settings themselves: names, types, defaults, purposes; one class a section. `app/config.py` reads and checks them."""
 
 import ipaddress
+import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr, field_validator
 
+MOST_WORKERS = 64  # of one `serve`
 Port = Annotated[int, Field(ge=1, le=65535)]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 RateLimit = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}/[1-9]?[0-9]{0,4}(second|minute|hour|day)$")]
@@ -98,10 +100,13 @@ class AccountSettings(BaseModel):
         24, ge=1, le=168, description="hours the link to a new mail address lives after sending"
     )
     INVITATION_EXPIRE_DAYS: int = Field(7, ge=1, le=90, description="days an invitation lives")
-    MFA: Literal["optional", "admins", "required"] = Field("optional", description="who must have a second factor")
+    MFA: Literal["optional", "admins", "required"] = Field(
+        "optional", description="who must have a second factor; admins: all staff"
+    )
     MFA_GRACE_DAYS: int = Field(
         7, ge=0, le=90, description="days from the first sign-in under MFA within which a second factor can be added"
     )
+    IMPERSONATION_MAIL: bool = Field(True, description="people are told by mail when somebody of the staff acts as them")
     MAGIC_LINK: bool = Field(False, description="sign-in by a mailed link or code")
     MAGIC_LINK_EXPIRE_MINUTES: int = Field(10, ge=1, le=60, description="minutes a sign-in link lives after sending")
     GEOIP_FILE: str | None = Field(None, description="MaxMind database (.mmdb) that names the place of a session; none: no place")
@@ -157,6 +162,83 @@ class PasswordSettings(BaseModel):
     BCRYPT_ROUNDS: int = Field(12, ge=4, le=16, description="bcrypt cost (log2 of rounds); at least 10 in production")
 
 
+class AuditSettings(BaseModel):
+    """The audit log: how it is signed, where signed heads are kept, how long rows stay."""
+
+    AUDIT_SIGNING_KEY: SecretStr | None = Field(
+        None, description="secret that the audit log is marked and signed with, 32 random bytes or more; none: from SECRET_KEY"
+    )
+    AUDIT_TRUSTED_KEYS: tuple[str, ...] = Field(
+        (), description="public keys that signed heads before the present one, separated by commas (`python -m app audit key`)"
+    )
+    HEAD_SINKS: tuple[str, ...] = Field(
+        (),
+        description="where signed heads of the audit log go, separated by commas: file:/path, stdout, mail:address;"
+        " out of reach of whoever owns the database",
+    )
+    AUDIT_HEAD_MINUTES: int = Field(5, ge=1, le=1440, description="minutes between signed heads, while there is something new")
+    AUDIT_RETENTION_DAYS: int = Field(0, ge=0, le=36500, description="days that rows of the audit log stay; 0: for ever")
+
+
+class WebhookSettings(BaseModel):
+    """Where webhooks may lead."""
+
+    WEBHOOKS_LOOPBACK: bool = Field(
+        False, description="webhooks may call this machine itself, and by http; for tests, and receivers beside the server"
+    )
+
+
+class MetricsSettings(BaseModel):
+    """Numbers for Prometheus, traces for OpenTelemetry; neither unless one of these is set."""
+
+    METRICS_PORT: str = Field(
+        "",
+        pattern=r"^([1-9][0-9]{0,4}(-[1-9][0-9]{0,4})?)?$",
+        description="port of /metrics; one a process: with several workers a range such as 9464-9467",
+    )
+    METRICS_HOST: str = Field("127.0.0.1", min_length=1, max_length=255, description="address that METRICS_PORT listens on")
+    METRICS_TOKEN: SecretStr | None = Field(
+        None,
+        description="bearer token that /metrics asks for, 32 random bytes or more; without METRICS_PORT it is served on PORT",
+    )
+    OTEL_EXPORTER_OTLP_ENDPOINT: str = Field(
+        "", description="base address of an OpenTelemetry collector (OTLP over HTTP) that traces are sent to"
+    )
+    OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: str = Field("", description="the same, as the whole address for traces")
+
+    @field_validator("METRICS_PORT")
+    @classmethod
+    def _ports(cls, value: str) -> str:
+        first, _, last = value.partition("-")
+        if value and not int(first) <= int(last or first) <= min(int(first) + MOST_WORKERS - 1, 65535):
+            raise ValueError(f"must be a port, or a range of at most {MOST_WORKERS} such as 9464-9467")
+        return value
+
+    @field_validator("METRICS_TOKEN")
+    @classmethod
+    def _in_a_header(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.fullmatch(r"[A-Za-z0-9._~+/-]+=*", value.get_secret_value()):
+            raise ValueError("must be letters, digits and -._~+/ alone, with = at the end, as RFC 6750 has it")
+        return value
+
+    @property
+    def metrics_ports(self) -> range:
+        """Ports of which each process takes the first that is free; empty where there is to be none."""
+        first, _, last = self.METRICS_PORT.partition("-")
+        return range(int(first), int(last or first) + 1) if first else range(0)
+
+    @property
+    def metrics_wanted(self) -> bool:
+        """Whether anybody may ask for numbers."""
+        return bool(self.METRICS_PORT) or self.METRICS_TOKEN is not None
+
+    @property
+    def traces_to(self) -> str | None:
+        """Where traces are sent; None where none are made."""
+        base = self.OTEL_EXPORTER_OTLP_ENDPOINT
+        return self.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT or (f"{base}/v1/traces" if base else None)
+
+
 class RateLimitSettings(BaseModel):
     """How often one address or account may ask: NUMBER/[N]second|minute|hour|day."""
 
@@ -189,5 +271,6 @@ class RateLimitSettings(BaseModel):
     RATE_LIMIT_END_SESSION: RateLimit = Field("30/hour", description="links that end a session tried by address")
     RATE_LIMIT_CHANGE_PROFILE: RateLimit = Field("60/hour", description="changes of a profile by address")
     RATE_LIMIT_EXPORT: RateLimit = Field("10/hour", description="exports of one's own data by address")
+    RATE_LIMIT_IMPERSONATE: RateLimit = Field("30/hour", description="times that somebody begins to act as another, by address")
     RATE_LIMIT_SECOND_STEP: RateLimit = Field("20/minute", description="second steps of logins by address")
     RATE_LIMIT_MFA_ENROL: RateLimit = Field("30/hour", description="second factors set up or confirmed by address")

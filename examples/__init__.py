@@ -1,1 +1,1 @@
-"""How three kinds of application use Authkeep; docs/integration.md explains them, tests/examples runs them."""
+"""How three kinds of application use Authkeep (docs/integration.md), and how one takes its webhooks; tests/examples runs them."""

@@ -20,6 +20,7 @@ AUTHKEEP = os.environ.get("AUTHKEEP_URL", "http://localhost:8000")  # as browser
 INSIDE = os.environ.get("AUTHKEEP_INSIDE", AUTHKEEP)  # as this server reaches it
 HERE = os.environ.get("SITE_URL", "http://localhost:9000")
 COOKIE = "__Host-authkeep" if AUTHKEEP.startswith("https:") else "authkeep"
+ACTING = f"{COOKIE}-acting"  # support looks at somebody's account; without it, they would be themselves here
 
 notes: dict[str, list[str]] = {}  # by the account's id: names change hands
 
@@ -31,6 +32,7 @@ class User:
     id: str
     username: str
     roles: tuple[str, ...]
+    looked_at_by: str | None  # somebody of the staff, who sees what the user sees
 
 
 async def user_of(request: Request) -> User | None:
@@ -39,11 +41,11 @@ async def user_of(request: Request) -> User | None:
     Raises:
         ConnectionError: Authkeep can't say. Let nobody in.
     """
-    cookie = request.cookies.get(COOKIE)
-    if cookie is None:
+    held = [f"{name}={request.cookies[name]}" for name in (COOKIE, ACTING) if name in request.cookies]
+    if not held:
         return None
     try:
-        answer = await request.app.state.authkeep.get("/auth/verify", headers={"Cookie": f"{COOKIE}={cookie}"})
+        answer = await request.app.state.authkeep.get("/auth/verify", headers={"Cookie": "; ".join(held)})
     except httpx2.HTTPError:
         raise ConnectionError from None
     if answer.status_code == 401:
@@ -51,7 +53,8 @@ async def user_of(request: Request) -> User | None:
     if answer.status_code != 204:
         raise ConnectionError
     said = answer.headers
-    return User(said["x-auth-user"], said["x-auth-username"], tuple(said["x-auth-roles"].split(",")))
+    roles = tuple(said["x-auth-roles"].split(","))
+    return User(said["x-auth-user"], said["x-auth-username"], roles, said.get("x-auth-actor"))
 
 
 def sign_in(request: Request) -> Response:
@@ -80,6 +83,8 @@ async def add_note(request: Request) -> Response:
     user = await user_of(request)
     if user is None:
         return sign_in(request)
+    if user.looked_at_by is not None:
+        return HTMLResponse("You act as somebody else.", status_code=403)
     fields = dict(parse_qsl((await request.body()).decode("utf-8", "replace"), max_num_fields=5))
     notes.setdefault(user.id, []).append(fields.get("note", "")[:200])
     return RedirectResponse("/", status_code=303)

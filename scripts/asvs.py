@@ -17,7 +17,7 @@ TESTS = ROOT / "tests"
 TABLE = TESTS / "asvs.csv"
 PROVED, NOT_APPLICABLE, OPEN = "proved", "not applicable", "open"
 STATES = (PROVED, NOT_APPLICABLE, OPEN)
-ROWS, WANTED = 114, 70  # how many rows of the API and its configuration there are, and how many must be proved
+ROWS, WANTED = 116, 70  # how many rows of the API and its configuration there are, and how many must be proved
 CHAPTERS = {
     1: "Encoding and sanitization",
     2: "Validation and business logic",

@@ -1,4 +1,4 @@
-"""Every account page as a person sees it: light and dark, 390 and 1280 pixels wide. `make screenshots`.
+"""Every page of accounts and of the console as a person sees it: light and dark, 390 and 1280 pixels wide. `make screenshots`.
 
 Starts a server of its own on a new SQLite file, walks through it with Debian's Chromium, and writes one sheet for each look
 into docs/img/pages. `--each FOLDER` keeps the single pictures too, `--only NAME` takes just the views of such a name.
@@ -15,11 +15,14 @@ from pathlib import Path
 from playwright.async_api import Browser
 
 from tests.account.scene import Scene, scene
-from tests.account.views import DESK, VIEWS, Visit
+from tests.account.views import DESK, Visit
+from tests.account.views import VIEWS as ACCOUNT_VIEWS
+from tests.admin.views import VIEWS as CONSOLE_VIEWS
 from tests.support.browsers import ABSENT, chromium, find_chromium
 from tests.support.smtp import SmtpServer
 from tests.support.stacks import settings_env, sqlite_url
 
+VIEWS = {**ACCOUNT_VIEWS, **CONSOLE_VIEWS}
 ROOT = Path(__file__).parents[1]
 TARGET = ROOT / "docs" / "img" / "pages"
 SCHEMES = ("light", "dark")

@@ -11,14 +11,15 @@ from app.account.proofs_given import chosen, json_in, others, read_credential
 from app.account.step_pages import By, step_owed
 from app.auth import proofs, registration, sessions, steps
 from app.auth import service as auth
-from app.auth.cookies import drop_cookies, hand_over, held_by
+from app.auth.cookies import drop_cookies, hand_over, held_by, held_to_end
 from app.auth.deps import Auth, AuthKit
 from app.auth.errors import RegistrationClosed
 from app.auth.schemas import LoginIn, ReauthenticateIn, RegisterIn
 from app.auth.sessions import Pair
 from app.auth.steps import Owed
+from app.core.acting import ACTING_ENDED
 from app.core.client import Client, ClientOf
-from app.core.cookies import DEVICE, REMEMBERED
+from app.core.cookies import ACTING, DEVICE, REMEMBERED
 from app.core.csrf import FormFields
 from app.core.deps import Now
 from app.core.errors import AppError, Unauthenticated
@@ -136,10 +137,11 @@ async def sign_out(face: Open, _fields: FormFields, kit: Auth, client: ClientOf,
     """The flow of POST /auth/logout."""
     try:
         async with face.server.database.write() as db:
-            await sessions.log_out(db, kit, held_by(face.request), client, now)
+            await sessions.log_out(db, kit, held_to_end(face.request), client, now)
     except Unauthenticated:
         pass  # it had ended before; what is wanted is true
-    answer = face.go(SIGN_IN, "signed-out")
+    acting = face.server.cookies.read(face.request.scope, ACTING) is not None
+    answer = face.go(ACTING_ENDED) if acting else face.go(SIGN_IN, "signed-out")
     drop_cookies(face.request, answer)
     return answer
 

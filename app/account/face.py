@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlencode
 
@@ -10,18 +9,20 @@ from fastapi import Depends, Request
 from pydantic import BaseModel, ValidationError
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from app.account import faults
 from app.account.notices import notice
 from app.auth.deps import AuthKit
 from app.auth.errors import AttemptInvalid
 from app.auth.password_rules import MIN_LENGTH, PasswordPolicy
+from app.core import faults
+from app.core.acting import ACTING
 from app.core.brand import Brand
-from app.core.caller import BackedPage, Caller, FreshPage, MaybeCaller, PageCaller
+from app.core.caller import ActingPage, BackedPage, Caller, FreshPage, MaybeCaller, PageCaller
+from app.core.cookies import CONSOLE_PATH
 from app.core.csrf import form_token, keep_form_cookie, origin_of, safe_next
 from app.core.deps import ServerOf
-from app.core.errors import AppError, FieldError, Invalid, TokenInvalid, Unauthenticated
-from app.core.i18n import N_, negotiate, translate
-from app.core.ports import Account
+from app.core.errors import AppError, FieldError, Invalid, ProofTooWeak, TokenInvalid
+from app.core.face import LOOKING, PageFace
+from app.core.i18n import N_
 from app.core.server import Server
 from app.core.templating import Look, page
 from app.tickets.service import TicketInvalid
@@ -42,7 +43,6 @@ SECRET = frozenset(  # never shown again
     }
 )
 MAX_TOKEN, MAX_SHOWN = 4096, 320
-LOOKING = "authkeep.looking"  # key in the ASGI scope: who looks at the page, should it end in an error
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -72,41 +72,14 @@ class Form:
         return f"?{urlencode({'next': self.next})}" if self.next else ""
 
 
-class Face:
-    """One page for one request."""
-
-    def __init__(self, request: Request, server: Server, caller: Caller | None) -> None:
-        self.request = request
-        self.server = server
-        self.caller = caller
-
-    @property
-    def me(self) -> Account | None:
-        """The account of whoever is signed in."""
-        return self.caller.me if self.caller else None
+class Face(PageFace):
+    """One page for one request, of those below /account."""
 
     @property
     def offers(self) -> dict[str, bool]:
         """Which ways in there are, beside the password."""
         settings = self.server.settings
         return {"magic_link": settings.MAGIC_LINK, "sign_up": settings.REGISTRATION == "open"}
-
-    @property
-    def known(self) -> Caller:
-        """The caller of a page that only callers see."""
-        if self.caller is None:
-            raise Unauthenticated
-        return self.caller
-
-    @cached_property
-    def locale(self) -> str:
-        """The person's choice; else what their browser asks for."""
-        chosen = self.me.locale if self.me else None
-        return chosen or negotiate(self.request.headers.get("accept-language", ""), self.server.settings.DEFAULT_LOCALE)
-
-    def say(self, message: str, **values: object) -> str:
-        """A marked text in this page's language."""
-        return translate(self.locale, message, **values)
 
     def form(self, values: Mapping[str, str] | None = None, errors: Mapping[str, str] | None = None) -> Form:
         """A form with this in its fields; secrets are left out."""
@@ -133,6 +106,7 @@ class Face:
             form=form,
             caller=self.me,
             section=self.request.scope["path"],
+            acting=self.request.scope.get(ACTING),
             notice=notice(self.request.query_params.get("done", ""), self.locale) if not form.errors else "",
             **values,
         )
@@ -147,7 +121,7 @@ class Face:
         """
         if isinstance(error, TokenInvalid | AttemptInvalid) or (isinstance(error, TicketInvalid) and "code" not in fields):
             raise error
-        said = faults.by_field(error, self.locale, self.server.kit(AuthKit).policy, frozenset(fields))
+        said = faults.by_field(error, self.locale, MIN_LENGTH[self.server.kit(AuthKit).policy], frozenset(fields))
         shown = self.show(name, self.form(fields, said), status=error.status, **values)
         if "Retry-After" in error.headers:
             shown.headers["Retry-After"] = error.headers["Retry-After"]
@@ -157,11 +131,6 @@ class Face:
         """A page that says one thing, in words that are in this page's language already."""
         status = error.status if error else 200
         return self.show("message", status=status, title=title, text=text, link=link, is_error=error is not None)
-
-    def go(self, path: str, done: str = "", **query: str) -> RedirectResponse:
-        """On to another page, by GET, so that a reload sends nothing twice."""
-        asked = {"done": done, **query} if done else query
-        return RedirectResponse(f"{path}?{urlencode(asked)}" if asked else path, status_code=303)
 
     def go_on(self, fields: Mapping[str, str], done: str = "") -> RedirectResponse:
         """To where `next` leads, if it may; else to one's account."""
@@ -194,9 +163,13 @@ def token_in(fields: Mapping[str, str]) -> str:
 def error_page(request: Request, error: AppError) -> Response:
     """Part of core.ERROR_PAGE."""
     face = Face(request, request.app.state.server, None)
+    link = (HOME, face.say(N_("To your account")))
     if (looking := request.scope.get(LOOKING)) is not None:
         face.locale = looking.locale
-    link = (HOME, face.say(N_("To your account")))
+        if request.scope["path"].startswith(CONSOLE_PATH):  # who looks at a page there may do so
+            link = (CONSOLE_PATH, face.say(N_("To the console")))
+    if error.code == ProofTooWeak.code and request.scope["path"].startswith(CONSOLE_PATH):
+        link = (SECURITY, face.say(N_("Set up a second factor")))
     if error.code == "csrf_refused":
         link = (request.scope["path"], face.say(N_("Open the page again")))
     if error.code == "attempt_invalid":
@@ -220,6 +193,10 @@ async def _own_face(request: Request, server: ServerOf, caller: PageCaller) -> F
     return _looking(request, server, caller)
 
 
+async def _seen_face(request: Request, server: ServerOf, caller: ActingPage) -> Face:
+    return _looking(request, server, caller)
+
+
 async def _proved_face(request: Request, server: ServerOf, caller: FreshPage) -> Face:
     return _looking(request, server, caller)
 
@@ -230,5 +207,6 @@ async def _backed_face(request: Request, server: ServerOf, caller: BackedPage) -
 
 Open = Annotated[Face, Depends(_open_face)]  # for anybody
 Own = Annotated[Face, Depends(_own_face)]  # for whoever is signed in
+Seen = Annotated[Face, Depends(_seen_face)]  # for whoever is signed in, and staff who act as them
 Proved = Annotated[Face, Depends(_proved_face)]  # for whoever proved it within ten minutes
 Backed = Annotated[Face, Depends(_backed_face)]  # for whoever gave their second factor within them, if they have one

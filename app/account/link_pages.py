@@ -7,13 +7,13 @@ from starlette.responses import Response
 
 from app.account.face import HOME, MAX_TOKEN, SIGN_IN, Face, Open, read, token_in
 from app.auth.deps import Auth
-from app.auth.device_names import load_names
 from app.auth.devices import Devices, end_by_link
 from app.auth.devices import preview as preview_session
 from app.auth.schemas import EndSessionIn
 from app.core.client import ClientOf
 from app.core.csrf import FormFields
 from app.core.deps import Now
+from app.core.device_names import load_names
 from app.core.errors import AppError
 from app.core.limits import Limited
 from app.invitations import service as invitations

@@ -6,18 +6,18 @@ from fastapi import APIRouter
 from starlette.responses import RedirectResponse, Response
 
 from app.account.entry_pages import signed_in
-from app.account.face import HOME, SIGN_IN, Backed, Own, Proved, read
+from app.account.face import HOME, SIGN_IN, Backed, Own, Proved, Seen, read
 from app.auth import sessions
 from app.auth.cookies import drop_cookies
 from app.auth.deps import Auth
-from app.auth.device_names import load_names
 from app.auth.devices import Devices
 from app.auth.errors import SessionNotFound
 from app.auth.schemas import SessionOut
 from app.core.csrf import FormFields, check_cookie_call
 from app.core.deps import Now
+from app.core.device_names import load_names
 from app.core.errors import AppError, FieldError, Invalid
-from app.core.i18n import LOCALES
+from app.core.i18n import LOCALES, N_
 from app.core.limits import Limited
 from app.passwords import service as passwords
 from app.passwords.schemas import ChangePasswordIn
@@ -31,11 +31,12 @@ from app.verification.schemas import ChangeEmailIn
 
 pages = APIRouter(prefix="/account", include_in_schema=False)
 FILE = "personal-data.json"
+SUPPORT = N_("Our support, who see what you see")
 well_known = APIRouter(prefix="/.well-known", include_in_schema=False)
 
 
 @pages.get("/")
-async def show_profile(face: Own) -> Response:
+async def show_profile(face: Seen) -> Response:
     """Names and language, as they are."""
     me = face.known.me
     values = {"username": me.username, "display_name": me.display_name or "", "locale": me.locale or ""}
@@ -93,7 +94,7 @@ async def change_email(face: Proved, fields: FormFields, kit: Verification, now:
 
 
 @pages.get("/sessions")
-async def show_sessions(face: Own, devices: Devices, now: Now) -> Response:
+async def show_sessions(face: Seen, devices: Devices, now: Now) -> Response:
     """Where one is signed in, the session of this browser first."""
     name = await load_names()
     async with face.server.database.read() as db:
@@ -102,6 +103,7 @@ async def show_sessions(face: Own, devices: Devices, now: Now) -> Response:
     named = {each.id: name(each.user_agent) for each in found}
     shown = [SessionOut.of(each, here, named[each.id], devices.place_of(each, face.locale)) for each in found]
     names = {key: device.in_language(face.locale) for key, device in named.items()}
+    names |= {each.id: face.say(SUPPORT) for each in shown if each.impersonated}
     return face.show("sessions", sessions=sorted(shown, key=lambda session: not session.current), names=names)
 
 

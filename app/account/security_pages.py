@@ -10,17 +10,18 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from app.account.activity import FEW, list_happenings
 from app.account.entry_pages import signed_in
 from app.account.face import SECURITY, Face, Own, Proved
 from app.account.proofs_given import FIELD, read_code, read_credential
 from app.account.step_pages import name_in
 from app.auth import remembered
 from app.auth.deps import Auth
-from app.auth.device_names import load_names
 from app.core.assurance import AAL2_PHR
 from app.core.caller import FRESH, REAUTHENTICATE, check_assurance
 from app.core.csrf import FormFields
 from app.core.deps import Now
+from app.core.device_names import load_names
 from app.core.errors import AppError, FieldError, Invalid, ProofTooWeak, SignInNeeded
 from app.core.limits import Limited
 from app.mfa import service as mfa
@@ -52,9 +53,11 @@ async def _enrolled(face: Face, now: Now) -> dict[str, Any]:
         keys = [PasskeyOut.of(each) for each in await passkeys.list_own(db, caller)]
         devices = await remembered.list_own(db, caller.me.id, now)
         has_password = (await users.get_user(db, caller.me.id)).password_hash is not None
+    happenings = await list_happenings(face, caller.me.id, None, FEW)
     name = await load_names()
     named = [(name(each.user_agent).in_language(face.locale), each) for each in devices]
-    return {"overview": overview, "keys": keys, "devices": named, "has_password": has_password, "most_keys": passkeys.MOST}
+    enrolled = {"happenings": happenings, "has_password": has_password}
+    return enrolled | {"overview": overview, "keys": keys, "devices": named, "most_keys": passkeys.MOST}
 
 
 async def _refused(face: Face, fields: Mapping[str, str], error: AppError, now: Now) -> Response:

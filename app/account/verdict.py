@@ -4,11 +4,12 @@ from fastapi import APIRouter, Request
 from pydantic import Field
 
 from app.account.face import Open
-from app.account.faults import fault_text
 from app.account.strength import REJECTED, WORDS, level_of
 from app.auth.deps import Auth
 from app.auth.errors import PasswordRejected
+from app.auth.password_rules import MIN_LENGTH
 from app.core.csrf import check_form
+from app.core.faults import fault_text
 from app.core.limits import Limited
 from app.core.wire import JSON_ONLY, Body
 
@@ -39,7 +40,7 @@ async def judge(body: VerdictIn, request: Request, face: Open, kit: Auth) -> Ver
     try:
         kit.check_new_password(body.password, "password", username=username, email=email)
     except PasswordRejected as error:
-        texts = [fault_text(fault, face.locale, kit.policy) for fault in error.errors]
+        texts = [fault_text(fault, face.locale, MIN_LENGTH[kit.policy]) for fault in error.errors]
         return VerdictOut(level=REJECTED, text=" ".join(texts))
     level = level_of(body.password)
     return VerdictOut(level=level, text=face.say(WORDS[level]))

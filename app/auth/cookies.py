@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from app.auth.remembered import LIFE as REMEMBERED_LIFE
 from app.auth.sessions import DEVICE_LIFE, Held, Pair
-from app.core.cookies import DEVICE, REFRESH, REMEMBERED, SESSION
+from app.core.cookies import ACTING, DEVICE, REFRESH, REMEMBERED, SESSION
 from app.core.csrf import cookies_of
 from app.core.server import Server
 
@@ -29,15 +29,22 @@ def hand_over(response: Response, server: Server, pair: Pair, now: datetime, *, 
 
 
 def drop_cookies(request: Request, response: Response) -> None:
-    """Take the session and the refresh token away; the device stays known."""
+    """Take the session and the refresh token away, or the session in which somebody acts as another; the device stays known."""
     cookies = cookies_of(request)
-    for kind in (SESSION, REFRESH):
+    acting = cookies.read(request.scope, ACTING) is not None
+    for kind in (ACTING,) if acting else (SESSION, REFRESH):
         if cookies.read(request.scope, kind) is not None:
             cookies.drop(response, kind)
 
 
+def held_to_end(request: Request) -> Held:
+    """What a logout ends: while somebody acts as another that alone, and they go on as themselves."""
+    acting = cookies_of(request).read(request.scope, ACTING)
+    return Held(cookie=acting) if acting is not None else held_by(request)
+
+
 def held_by(request: Request) -> Held:
-    """What the browser holds of sessions."""
+    """What the browser holds of its own sessions."""
     cookies = cookies_of(request)
     refresh = cookies.read(request.scope, REFRESH)
     return Held(refresh=(refresh,) if refresh else (), cookie=cookies.read(request.scope, SESSION))

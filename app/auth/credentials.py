@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import uuid
+from dataclasses import replace
 from datetime import datetime
 
 import structlog
@@ -12,6 +13,8 @@ from app.auth import repository, steps
 from app.auth.blocklist import Blocklist
 from app.auth.sessions import USED_TO
 from app.auth.utils import Tokens
+from app.core.acting import Acting
+from app.core.assurance import AAL1
 from app.core.caller import Caller
 from app.core.client import Client
 from app.core.cookies import session_id_in
@@ -19,6 +22,7 @@ from app.core.crypto import digest, equal
 from app.core.errors import TokenInvalid, Unauthenticated
 from app.core.ports import LiveSession, SessionChecks
 from app.database import Database
+from app.users import service as users
 
 log = structlog.get_logger()
 GATHER_SECONDS = 1.0
@@ -47,6 +51,8 @@ class SessionCredentials:
         if live is None or (blocked is not None and await blocked) or live.account.id != claims.user_id:
             raise TokenInvalid
         self._touch(live, now)
+        if live.impersonator_id is not None:
+            return _acting(live, claims.token_id, claims.expires_at, client)
         return Caller(live.account, live.id, claims.token_id, claims.expires_at, client, claims.authenticated_at, claims.acr)
 
     async def find_by_cookie(self, cookie: str, client: Client, now: datetime) -> Caller:
@@ -61,7 +67,18 @@ class SessionCredentials:
         if live.cookie_digest is None or not equal(live.cookie_digest, digest(cookie)):
             raise TokenInvalid
         self._touch(live, now)
+        if live.impersonator_id is not None:
+            return _acting(live, "", None, client, cookie)
         return Caller(live.account, live.id, "", None, client, live.authenticated_at, live.acr, cookie)
+
+    async def look_at_acting(self, caller: Caller) -> Acting:
+        """See `Credentials.look_at_acting`."""
+        async with self._database.read() as db:
+            session = await repository.find_session(db, caller.session_id) if caller.session_id else None
+            staff = await users.find_user(db, caller.impersonator) if caller.impersonator else None
+        if session is None or staff is None:
+            raise TokenInvalid
+        return Acting(staff.username, caller.me.username, session.expires_at)
 
     async def confirm(self, db: AsyncSession, caller: Caller, now: datetime) -> None:
         """See `Credentials.confirm`."""
@@ -112,3 +129,9 @@ class SessionCredentials:
                     del self._used[session_id]
         finally:
             self._writing = None
+
+
+def _acting(live: LiveSession, token_id: str, expires_at: datetime | None, client: Client, cookie: str | None = None) -> Caller:
+    """Somebody who acts as another: the row says so, whatever the token says, and nothing was ever proved."""
+    marked = replace(client, impersonator=live.impersonator_id)
+    return Caller(live.account, live.id, token_id, expires_at, marked, None, AAL1, cookie)

@@ -1,6 +1,7 @@
 """What auth's flows need beside a transaction, put together once when the feature is installed."""
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends
@@ -30,6 +31,7 @@ class AuthKit:
     client_key: bytes
     remember_key: bytes
     registration_open: bool
+    refused: Counter[str] = field(default_factory=Counter)  # logins that were refused before they were tried, by why
 
     def check_new_password(self, password: str, field: str, *, username: str, email: str) -> None:
         """The rules for every path that sets a password (ASVS V6.2).

@@ -12,11 +12,11 @@ from app.audit import service as audit
 from app.audit.facts import Fact
 from app.auth import repository
 from app.auth.blocklist import note_ended
-from app.auth.device_names import load_names
 from app.auth.models import Session
 from app.core.client import Client
 from app.core.crypto import random_id
 from app.core.deps import ServerOf
+from app.core.device_names import load_names
 from app.core.ports import Account, Places
 from app.database import Database
 from app.jobs import service as jobs
@@ -121,6 +121,6 @@ async def end_by_link(db: AsyncSession, kit: DeviceKit, token: str, client: Clie
     ticket = await tickets.check(db, kit.key, token, PURPOSE, now)
     await tickets.spend(db, ticket, ticket.address, now)
     note_ended(db, session.id)
-    ended = await repository.end_session(db, session.id, session.user_id, "reported", now)
+    ended = await repository.end_session(db, session.id, session.user_id, "reported", now) is not None
     await repository.delete_devices(db, session.user_id)
     await audit.record(db, Fact.SESSION_REPORTED, client, now, subject=session.user_id, session=session.id, ended=ended)

@@ -17,6 +17,7 @@ from app.auth.lanes import install_lanes
 from app.auth.password_rules import PasswordPolicy
 from app.auth.personal import AttemptsOf, DevicesOf, PasswordOf, RememberedOf, SessionsOf
 from app.auth.routes import router
+from app.auth.staff_routes import router as staff_router
 from app.auth.utils import Passwords, Tokens
 from app.core.caller import CREDENTIALS
 from app.core.crypto import derive_key
@@ -68,4 +69,4 @@ def install(server: Server) -> None:
         await kit.blocklist.block(ended_in(info), server.clock())
 
     server.database.after_commit.append(block_what_ended)
-    server.routers.append(router)
+    server.routers += [router, staff_router]

@@ -31,6 +31,23 @@ class HashingPool:
         self.threads = threads or usable_cores()
         self._places = self.threads * (1 + QUEUE_PER_THREAD)
         self._executor = ThreadPoolExecutor(self.threads, "hashing", initializer=_step_back)
+        self._asked = 0  # hashes that were asked for and are not there yet
+        self.shed = 0  # how often there was no place
+
+    @property
+    def running(self) -> int:
+        """Hashes that are being made."""
+        return min(self._asked, self.threads)
+
+    @property
+    def waiting(self) -> int:
+        """Hashes that wait for a thread."""
+        return self._asked - self.running
+
+    @property
+    def places_left(self) -> int:
+        """How many more may come before one is shed."""
+        return self._places
 
     @contextlib.contextmanager
     def place(self) -> Iterator[RunHash]:
@@ -40,6 +57,7 @@ class HashingPool:
             Overloaded: there is none.
         """
         if self._places <= 0:
+            self.shed += 1
             raise Overloaded(2)
         self._places -= 1
         try:
@@ -52,7 +70,11 @@ class HashingPool:
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     async def _run(self, function: Callable[..., Result], *args: object) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, partial(function, *args))
+        self._asked += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._executor, partial(function, *args))
+        finally:
+            self._asked -= 1
 
 
 def usable_cores() -> int:

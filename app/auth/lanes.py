@@ -22,13 +22,14 @@ from app.auth.schemas import LoginOut, OwedOut, RefreshIn, TokensOut
 from app.auth.sessions import refresh_plainly
 from app.auth.steps import Owed
 from app.core.assurance import AAL1, LEVELS, level_of
-from app.core.caller import CREDENTIALS, Caller, check_assurance, refuse
+from app.core.caller import CREDENTIALS, Caller, check_assurance, deny, find_by_cookie, refuse
 from app.core.client import CLIENT
-from app.core.cookies import DEVICE, REMEMBERED, SESSION
+from app.core.cookies import DEVICE, REMEMBERED
 from app.core.csrf import is_form_of_another
-from app.core.errors import Forbidden, Unavailable, UnsupportedMediaType
+from app.core.errors import Forbidden, Impersonated, Unavailable, UnsupportedMediaType
 from app.core.fastlane import LANES, OUTER_LANES, Answer, Headers, Lane
 from app.core.limits import count_once
+from app.core.permissions import is_staff
 from app.core.ports import Account, Rotations
 from app.core.server import Server
 
@@ -44,6 +45,7 @@ IDENTITY = {
     "X-Auth-Session": "The session's id",
 }
 ASSURED = "X-Auth-Acr"  # said where acr or max_age was asked for
+ACTOR = "X-Auth-Actor"  # said where somebody acts as another
 NAMES = [name.lower().encode() for name in IDENTITY]
 ACCOUNT = TypeAdapter(Account)  # the fields of UserOut, which a test compares: half the time of going through the model
 
@@ -54,17 +56,17 @@ def install_lanes(server: Server) -> None:
 
     async def me(scope: Scope, _receive: Receive) -> Answer | None:
         token = bearer_token(scope)
-        if token is None and server.cookies.read(scope, SESSION) is not None:
+        if token is None and server.cookies.holding(scope) is not None:
             return None  # the route asks where a cookie's call comes from
         caller = await credentials.find(token, scope[CLIENT], clock())
+        if caller.impersonator is not None:
+            return None  # the route says by whom
         return _json(ACCOUNT.dump_json(caller.me))
 
     async def verify(scope: Scope, _receive: Receive) -> Answer:
         now, token = clock(), bearer_token(scope)
-        cookie = server.cookies.read(scope, SESSION) if token is None else None
-        if cookie is not None:
-            caller = await credentials.find_by_cookie(cookie, scope[CLIENT], now)
-        else:
+        caller = await find_by_cookie(server, scope, now) if token is None else None
+        if caller is None:
             caller = await credentials.find(token, scope[CLIENT], now)
         query: bytes = scope["query_string"]
         verifying = verified(server, caller, query, now)
@@ -217,6 +219,7 @@ async def verified(server: Server, caller: Caller, query: bytes, now: datetime) 
 
     Raises:
         Forbidden: a role is missing, which is recorded; or `acr` or `max_age` is none.
+        Impersonated: somebody acts as the account, and what is asked for is a role of staff or a proof; it is recorded.
         ProofTooWeak, ProofTooOld: the proof of who it is does not do.
     """
     account = caller.me
@@ -225,9 +228,18 @@ async def verified(server: Server, caller: Caller, query: bytes, now: datetime) 
         asked = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
         if any(value != account.role.value for value in _named(asked, "role")):
             await refuse(server, caller, now, "This needs a role that you do not have.")
+        if caller.impersonator is not None and _wants_themselves(asked, account):
+            await deny(server, caller, now, Impersonated(headers={ACTOR: str(caller.impersonator)}))
         more = _assured(caller, _named(asked, "acr"), _named(asked, "max_age"), now)
+    if caller.impersonator is not None:
+        more = [*more, (ACTOR.lower().encode(), str(caller.impersonator).encode())]
     values = (account.id, account.username, account.role.value, caller.session_id)
     return Answer(204, [*((name, str(value).encode()) for name, value in zip(NAMES, values, strict=True)), *more])
+
+
+def _wants_themselves(asked: list[tuple[str, str]], account: Account) -> bool:
+    names = {name for name, _ in asked}
+    return not names.isdisjoint(("acr", "max_age")) or ("role" in names and is_staff(account.role))
 
 
 def _named(asked: list[tuple[str, str]], wanted: str) -> list[str]:

@@ -3,13 +3,15 @@
 import uuid
 from datetime import datetime
 
-from sqlalchemy import Index, String, text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import ColumnElement, Index, String, exists, text
+from sqlalchemy.orm import Mapped, aliased, mapped_column
 
 from app.core.assurance import AAL1
 from app.database import Base, Digest, UtcDateTime
+from app.users.models import User
 
 ALIVE, ENDED = text("ended_at IS NULL"), text("ended_at IS NOT NULL")
+ACTING = text("parent_id IS NOT NULL")
 
 
 class Session(Base):
@@ -17,7 +19,8 @@ class Session(Base):
 
     `authenticated_at` is the last proof of who it is (the tokens' auth_time), `amr` and `acr` say how it was given; refreshing
     never moves them. `opened_with` and `proved_with` are the second factor or passkey, as `kind:id`, that had part in the
-    login and in the last proof; losing it ends the session.
+    login and in the last proof; losing it ends the session. In one with a `parent_id` somebody else, `impersonator_id`, acts as
+    the account: it was opened from that session of theirs, and is alive only while that one is (docs/adr/0020).
     """
 
     __tablename__ = "sessions"
@@ -25,6 +28,7 @@ class Session(Base):
         Index("ix_sessions_alive", "user_id", sqlite_where=ALIVE, postgresql_where=ALIVE),
         # Apart, so that a login pays for one of them: whoever is exported or erased may be one of a million.
         Index("ix_sessions_ended", "user_id", sqlite_where=ENDED, postgresql_where=ENDED),
+        Index(None, "parent_id", sqlite_where=ACTING, postgresql_where=ACTING),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
@@ -45,6 +49,17 @@ class Session(Base):
     opened_with: Mapped[str | None] = mapped_column(String(64))
     proved_with: Mapped[str | None] = mapped_column(String(64))
     cookie_digest: Mapped[bytes | None] = mapped_column(Digest)
+    impersonator_id: Mapped[uuid.UUID | None]
+    parent_id: Mapped[uuid.UUID | None]
+
+
+def is_held_up(now: datetime) -> ColumnElement[bool]:
+    """Whether a session is alive; where somebody acts as another, the session that it was opened from too."""
+    parent, owner = aliased(Session), aliased(User)
+    opened_from = (parent.id == Session.parent_id) & parent.ended_at.is_(None) & (parent.expires_at > now)
+    theirs = (owner.id == parent.user_id) & owner.disabled_at.is_(None)
+    own = Session.ended_at.is_(None) & (Session.expires_at > now)
+    return own & (Session.parent_id.is_(None) | exists().where(opened_from, theirs))
 
 
 class KnownDevice(Base):

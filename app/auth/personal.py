@@ -8,7 +8,7 @@ from app.auth import repository
 from app.auth.deps import AuthKit
 from app.auth.service import failure_lanes_of
 from app.auth.utils import label_of
-from app.core.personal import Person, Record, records
+from app.core.personal import Person, Record, record, records
 from app.tickets.personal import forget_subjects
 from app.users import service as users
 
@@ -38,7 +38,8 @@ class SessionsOf:
 
     async def export(self, db: AsyncSession, person: Person) -> list[Record]:
         """Where and how the person was signed in."""
-        return records(await repository.list_sessions(db, person.id), *SESSION)
+        found = await repository.list_sessions(db, person.id)
+        return [record(each, *SESSION) | {"impersonated": each.parent_id is not None} for each in found]
 
     async def erase(self, db: AsyncSession, person: Person, _now: datetime) -> None:
         """The rows stay until no token of theirs can live, without where they came from."""

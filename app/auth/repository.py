@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, bindparam, case, delete, exists, insert, literal, or_, select, union_all, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.auth.models import KnownDevice, LoginAttempt, LoginFailure, RememberedDevice, Session
+from app.auth.models import KnownDevice, LoginAttempt, LoginFailure, RememberedDevice, Session, is_held_up
 from app.auth.sockets import Factor
 from app.core.assurance import Proof
 from app.core.crypto import random_id
@@ -42,7 +42,7 @@ async def is_alive(db: AsyncSession, session_id: uuid.UUID, now: datetime) -> bo
     alive = (
         select(Session.id)
         .join(User, User.id == Session.user_id)
-        .where(Session.id == session_id, Session.ended_at.is_(None), Session.expires_at > now, User.disabled_at.is_(None))
+        .where(Session.id == session_id, is_held_up(now), User.disabled_at.is_(None))
     )
     return await db.scalar(alive) is not None
 
@@ -84,15 +84,15 @@ async def renew_proof(
     return found
 
 
-async def end_session(db: AsyncSession, session_id: uuid.UUID, user_id: uuid.UUID, reason: str, now: datetime) -> bool:
-    """True for the one who ends it."""
+async def end_session(db: AsyncSession, session_id: uuid.UUID, user_id: uuid.UUID, reason: str, now: datetime) -> Any:
+    """Its id, and who acted as another in it, for the one who ends it; None for everybody else."""
     ended = (
         update(Session)
         .where(Session.id == session_id, Session.user_id == user_id, Session.ended_at.is_(None))
         .values(ended_at=now, end_reason=reason)
-        .returning(Session.id)
+        .returning(Session.id, Session.impersonator_id)
     )
-    return await db.scalar(ended) is not None
+    return (await db.execute(ended)).one_or_none()
 
 
 async def end_sessions_of(
@@ -122,7 +122,7 @@ async def end_every_session(db: AsyncSession, reason: str, now: datetime) -> lis
 
 async def list_alive(db: AsyncSession, user_id: uuid.UUID, now: datetime) -> list[Session]:
     """An account's sessions that are alive, newest first."""
-    alive = select(Session).where(Session.user_id == user_id, Session.ended_at.is_(None), Session.expires_at > now)
+    alive = select(Session).where(Session.user_id == user_id, is_held_up(now))
     return list((await db.scalars(alive.order_by(Session.created_at.desc(), Session.id))).all())
 
 

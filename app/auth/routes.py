@@ -7,9 +7,8 @@ from fastapi import APIRouter, Request, Response, Security
 from starlette.responses import JSONResponse
 
 from app.auth import proofs, registration, service, sessions
-from app.auth.cookies import drop_cookies, hand_over, held_by
+from app.auth.cookies import drop_cookies, hand_over, held_by, held_to_end
 from app.auth.deps import Auth
-from app.auth.device_names import load_names
 from app.auth.devices import Devices, end_by_link
 from app.auth.errors import (
     LoginFailed,
@@ -20,12 +19,13 @@ from app.auth.errors import (
     SessionNotFound,
     TooManyTries,
 )
-from app.auth.lanes import ASSURED, IDENTITY, verified
+from app.auth.lanes import ACTOR, ASSURED, IDENTITY, verified
 from app.auth.login_body import REQUEST_BODY, LoginBody
 from app.auth.schemas import (
     EndSessionIn,
     LoginOut,
     LogoutIn,
+    MeOut,
     OwedOut,
     ProofOut,
     ReauthenticateIn,
@@ -38,14 +38,16 @@ from app.auth.schemas import (
 from app.auth.sessions import Held, Pair
 from app.auth.steps import Owed
 from app.core.assurance import LEVELS
-from app.core.caller import PUBLIC, Presented, SignedIn, bearer
+from app.core.caller import PUBLIC, ActingToo, Presented, SignedIn, bearer
 from app.core.client import ClientOf
-from app.core.cookies import DEVICE, REFRESH, REMEMBERED
+from app.core.cookies import ACTING, DEVICE, REFRESH, REMEMBERED
 from app.core.csrf import check_cookie_call, check_origin_if_any, is_form_of_another
 from app.core.deps import Db, DbRead, Now, ServerOf, Transactions
+from app.core.device_names import load_names
 from app.core.errors import (
     CsrfRefused,
     Forbidden,
+    Impersonated,
     Invalid,
     Overloaded,
     ProofTooOld,
@@ -55,7 +57,6 @@ from app.core.errors import (
     Unauthenticated,
 )
 from app.core.limits import Limited
-from app.core.ports import Account
 from app.core.problems import JSON_BODY, refusals
 from app.core.wire import JSON_ONLY
 from app.tickets.service import TicketInvalid
@@ -63,7 +64,11 @@ from app.users.errors import EmailTaken, UsernameTaken
 from app.users.models import User
 from app.users.schemas import UserOut
 
-VERIFY_HEADERS = {**IDENTITY, ASSURED: "How well the caller proved who they are, where acr or max_age is asked for"}
+VERIFY_HEADERS = {
+    **IDENTITY,
+    ASSURED: "How well the caller proved who they are, where acr or max_age is asked for",
+    ACTOR: "Who really acts, where it is not the account's owner: the id of somebody of the staff",
+}
 VERIFY_PARAMETERS = [
     {"name": name, "in": "query", "required": False, "description": text, "schema": {"type": "array", "items": items}}
     for name, text, items in (
@@ -151,7 +156,7 @@ async def logout(
     """End the sessions of the access token, of `refresh_token` and of the browser's cookies. Their tokens are dead everywhere
     when this is answered.
     """
-    held = held_by(request)
+    held = held_to_end(request)
     if access is None and held != Held():
         check_cookie_call(server, request.scope)
     tokens = (body.refresh_token, *held.refresh) if body and body.refresh_token else held.refresh
@@ -177,7 +182,7 @@ async def logout_all(request: Request, response: Response, caller: SignedIn, db:
     response_model=TokensOut,
     summary="Get a new pair",
     dependencies=[PUBLIC, Limited("refresh")],
-    responses=refusals(Unauthenticated, TokenInvalid, CsrfRefused, *JSON_BODY, TooManyRequests),
+    responses=refusals(Unauthenticated, TokenInvalid, CsrfRefused, Impersonated, *JSON_BODY, TooManyRequests),
 )
 async def refresh(
     body: RefreshIn, request: Request, response: Response, db: Db, server: ServerOf, kit: Auth, client: ClientOf, now: Now
@@ -192,6 +197,8 @@ async def refresh(
         if token is None:
             raise Unauthenticated
         check_cookie_call(server, request.scope)
+        if server.cookies.read(request.scope, ACTING) is not None:  # it is not they who act
+            raise Impersonated
     elif body.transport == "cookie":
         check_origin_if_any(server, request.scope)
     pair = await sessions.refresh(db, kit, token, client, now)
@@ -232,10 +239,17 @@ async def reauthenticate(
     return hand_over(response, server, pair, now)
 
 
-@router.get("/me", response_model=UserOut, summary="Who am I", responses=refusals(Unauthenticated, TokenInvalid, CsrfRefused))
-async def me(caller: SignedIn) -> Account:
+@router.get(
+    "/me",
+    response_model=MeOut,
+    response_model_exclude_unset=True,
+    summary="Who am I",
+    responses=refusals(Unauthenticated, TokenInvalid, CsrfRefused),
+)
+async def me(caller: ActingToo) -> MeOut:
     """The account of the token, as it is at this moment."""
-    return caller.me
+    account = MeOut.model_validate(caller.me)
+    return account.model_copy(update={"impersonated_by": caller.impersonator}) if caller.impersonator else account
 
 
 @router.get(
@@ -245,7 +259,7 @@ async def me(caller: SignedIn) -> Account:
     summary="May this request pass?",
     responses={
         204: {"headers": {name: {"description": text, "schema": {"type": "string"}} for name, text in VERIFY_HEADERS.items()}},
-        **refusals(Unauthenticated, TokenInvalid, ProofTooOld, Forbidden),
+        **refusals(Unauthenticated, TokenInvalid, ProofTooOld, Forbidden, Impersonated),
     },
     openapi_extra={"parameters": VERIFY_PARAMETERS},
 )
@@ -258,7 +272,7 @@ async def verify(request: Request, caller: Presented, server: ServerOf, now: Now
 
 
 @router.get("/sessions", summary="My sessions", responses=refusals(Unauthenticated, TokenInvalid, CsrfRefused))
-async def list_sessions(caller: SignedIn, db: DbRead, devices: Devices, now: Now) -> list[SessionOut]:
+async def list_sessions(caller: ActingToo, db: DbRead, devices: Devices, now: Now) -> list[SessionOut]:
     """Where the caller is signed in, newest first."""
     name = await load_names()
     found = await sessions.list_own(db, caller, now)

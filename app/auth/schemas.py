@@ -4,14 +4,16 @@ import uuid
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.auth.device_names import DeviceName
 from app.auth.models import Session
 from app.auth.proofs import Given
+from app.auth.staff import Stop
+from app.core.device_names import DeviceName
 from app.core.wire import Body, Identifier, Secret, Token, plain_text
 from app.users.names import Email, Username
+from app.users.schemas import UserOut
 
 Transport = Annotated[
     Literal["body", "cookie"],
@@ -131,10 +133,49 @@ class ProofOut(BaseModel):
     expires_in: int = Field(description="Seconds the access token lives", examples=[900])
 
 
+class MeOut(UserOut):
+    """The caller's account."""
+
+    impersonated_by: uuid.UUID | None = Field(None, description="Only while somebody of the staff acts as this account: who does")
+
+
 class LogoutIn(Body):
     """The refresh token, for when the access token has expired."""
 
     refresh_token: Token | None = None
+
+
+class LockoutOut(BaseModel):
+    """Failed tries in a row of one kind."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    kind: Literal["username", "email", "account", "proof", "second_factor"] = Field(
+        description="Logins by that name, by that address, all by password; proofs from within a session; second factors"
+    )
+    failures: int
+    until: datetime | None = Field(description="When the next try may be made; null: now")
+
+
+class StopOut(BaseModel):
+    """An account with which strangers get nowhere."""
+
+    user_id: uuid.UUID
+    username: str
+    email: str
+    stopped_at: datetime
+    until: datetime = Field(description="When it ends by itself, if nobody tries again")
+
+    @classmethod
+    def of(cls, stop: Stop) -> Self:
+        """As staff see it."""
+        return cls(
+            user_id=stop.user.id,
+            username=stop.user.username,
+            email=stop.user.email,
+            stopped_at=stop.stopped_at,
+            until=stop.until,
+        )
 
 
 class EndSessionIn(Body):
@@ -155,6 +196,7 @@ class SessionOut(BaseModel):
     last_used_at: datetime = Field(description="To five minutes")
     expires_at: datetime
     current: bool = Field(description="Whether this request came by it")
+    impersonated: bool = Field(description="Whether somebody of the staff acts as the caller in it")
 
     @classmethod
     def of(cls, session: Session, current: uuid.UUID | None, device: DeviceName, place: str | None) -> Self:
@@ -169,4 +211,5 @@ class SessionOut(BaseModel):
             last_used_at=session.used_at,
             expires_at=session.expires_at,
             current=session.id == current,
+            impersonated=session.parent_id is not None,
         )

@@ -5,6 +5,8 @@ statement locks the account's row and refuses if password, role or status change
 """
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -22,7 +24,7 @@ from app.auth.steps import Before, How, Onto, Owed
 from app.auth.utils import Verdict
 from app.core.client import Client
 from app.core.crypto import digest, keyed_digest, random_id
-from app.core.errors import TokenInvalid
+from app.core.errors import Overloaded, TokenInvalid
 from app.core.ports import Account
 from app.database import Database
 from app.mail import service as mail
@@ -77,7 +79,7 @@ async def log_in(
         TooManyTries, Overloaded: before any of it.
     """
     key = name_key(identifier)
-    with kit.pool.place() as run:
+    with _counted(kit), kit.pool.place() as run:
         async with database.write() as db:
             attempt = await _charge(db, kit, key, device, now)
         stored = attempt.candidate.password_hash
@@ -93,6 +95,16 @@ async def log_in(
         before = Before(attempt.candidate.last_login_at, attempt.candidate.leaving_at)
         onto = Onto(client, attempt.device, browser=browser, remembered=remembered)
         return await steps.enter(db, kit, user, attempt.candidate.epoch or 0, before, How("pwd"), onto, now)
+
+
+@contextmanager
+def _counted(kit: AuthKit) -> Iterator[None]:
+    """Count what is refused before it is tried: nothing is recorded of it."""
+    try:
+        yield
+    except (TooManyTries, Overloaded) as error:
+        kit.refused[error.code] += 1
+        raise
 
 
 async def _charge(db: AsyncSession, kit: AuthKit, key: str, device: str | None, now: datetime) -> Attempt:

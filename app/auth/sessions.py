@@ -2,7 +2,7 @@
 
 import contextlib
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -115,6 +115,7 @@ def facts_of(session: Session) -> SessionFacts:
         session.expires_at,
         session.amr,
         session.acr,
+        session.impersonator_id,
     )
 
 
@@ -237,11 +238,12 @@ async def _end_presented(db: AsyncSession, presented: Presented, reason: str, cl
         await users.lock_user(db, user_id)
     for session_id, (user_id, token) in presented.items():
         note_ended(db, session_id, token)
-        if await repository.end_session(db, session_id, user_id, reason, now):
-            ended = True
-            await audit.record(
-                db, Fact.SESSION_ENDED, client, now, actor=user_id, subject=user_id, session=session_id, reason=reason
-            )
+        row = await repository.end_session(db, session_id, user_id, reason, now)
+        if row is not None:
+            ended, staff = True, row.impersonator_id
+            fact, who = (Fact.SESSION_ENDED, user_id) if staff is None else (Fact.IMPERSONATION_ENDED, staff)
+            marked = replace(client, impersonator=staff)
+            await audit.record(db, fact, marked, now, actor=who, subject=user_id, session=session_id, reason=reason)
     return ended
 
 

@@ -218,6 +218,12 @@ async def charge_account(db: AsyncSession, kit: AuthKit, user_id: uuid.UUID, now
         raise TooManyTries(int((free_at - now).total_seconds()) + 1 if free_at else 1)
 
 
+async def count_tries(db: AsyncSession, kit: AuthKit, user_id: uuid.UUID) -> tuple[int, datetime | None]:
+    """How many second proofs of an account failed, and when the count begins anew."""
+    key = _tries_of(kit, user_id)
+    return await tickets.count_guesses(db, key), await tickets.find_guesses_end(db, key)
+
+
 async def refund(db: AsyncSession, kit: AuthKit, user_id: uuid.UUID) -> None:
     """The try that was charged last was right: only those that fail count."""
     await tickets.refund_guess(db, _tries_of(kit, user_id))

@@ -1,7 +1,8 @@
 """Password hashing schemes and JWTs: pure functions of keys and time.
 
 Passwords: bcrypt as it is up to 72 bytes; beyond, bcrypt over a keyed pre-hash, under a marked scheme (bcrypt itself would
-cut, and a bare pre-hash could be cracked from other sites' leaks). Argon2id as an option.
+cut, and a bare pre-hash could be cracked from other sites' leaks). Argon2id as an option. Hashes that came from elsewhere are
+verified (`app/auth/foreign.py`, bcrypt over SHA-256 as Django has it, Argon2 of any cost), and replaced at the first login.
 
 Tokens: compact JWS, HS256 alone. The kinds never stand in for each other: typ, key and audience are all checked
 (RFC 8725 section 3.12).
@@ -20,6 +21,7 @@ from hmac import digest as hmac_digest
 from typing import Any
 
 import bcrypt
+from argon2 import Type
 from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
@@ -27,6 +29,7 @@ from pwdlib.exceptions import PwdlibError
 from pwdlib.hashers.argon2 import Argon2Hasher
 from pwdlib.hashers.bcrypt import BcryptHasher
 
+from app.auth import foreign
 from app.auth.password_rules import normalise
 from app.core.assurance import LEVELS, level_of
 from app.core.crypto import b64encode, derive_key, keyed_digest
@@ -35,9 +38,13 @@ from app.core.ports import Account, SessionFacts
 
 BCRYPT_BYTES = 72
 PREHASHED = "$authkeep-hmac-sha384$"
+DJANGO_PREHASHED = "$django-sha256$"  # SHA-256 in hex, then bcrypt
 ARGON2_MEMORY_KIB, ARGON2_TIME, ARGON2_LANES = 19_456, 2, 1  # OWASP; memory, passes, parallelism
 ARGON2_LABEL = f"argon2id/m={ARGON2_MEMORY_KIB},t={ARGON2_TIME},p={ARGON2_LANES}"
 BCRYPT_LABEL = re.compile(r"bcrypt/([0-9]{2})")
+ARGON2 = re.compile(r"\$(argon2(?:id|i|d))\$v=19\$(m=[0-9]{1,7},t=[0-9]{1,2},p=[0-9]{1,2})\$[^$]+\$[^$]+", re.ASCII)
+ARGON2_COST = re.compile(r"argon2(id|i|d)/m=([0-9]{1,7}),t=([0-9]{1,2}),p=([0-9]{1,2})", re.ASCII)
+ARGON2_TYPES = {"id": Type.ID, "i": Type.I, "d": Type.D}
 DUMMY_PASSWORD = b"nobody has this password"
 DUMMY_SALT = b"abcdefghijklmnopqrstuu"
 ARGON2_DECOY = (
@@ -100,9 +107,13 @@ class Passwords:
         against = stored or self._decoy
         right = self._verify(password, against) and stored is not None
         self._even_out(label_of(against), {*schemes, self.label})
-        if not right or not may_upgrade or stored is None or label_of(stored) == self.label:
+        if not right or not may_upgrade or stored is None or self._is_of_today(stored):
             return Verdict(right)
         return Verdict(right, self.hash(password))
+
+    def _is_of_today(self, stored: str) -> bool:
+        # A bare pre-hash could be cracked from other sites' leaks.
+        return label_of(stored) == self.label and not stored.startswith(DJANGO_PREHASHED)
 
     def _verify(self, password: str, stored: str) -> bool:
         raw = normalise(password).encode()
@@ -111,6 +122,10 @@ class Passwords:
                 return self._bcrypt.verify(self._prehash(raw), stored.removeprefix(PREHASHED))
             if stored.startswith("$argon2"):
                 return self._argon2.verify(raw, stored)
+            if stored.startswith(DJANGO_PREHASHED):
+                return self._bcrypt.verify(sha256(raw).hexdigest(), stored.removeprefix(DJANGO_PREHASHED))
+            if (of_another := foreign.read(stored)) is not None:
+                return of_another.verify(raw)
             if len(raw) > BCRYPT_BYTES:
                 self._bcrypt.verify(raw[:BCRYPT_BYTES], stored)  # the cost of a check, not its result
                 return False
@@ -125,8 +140,14 @@ class Passwords:
             dearest = max(costs)
             for cost in range(int(own_cost[1]), dearest) if own_cost else [dearest]:
                 bcrypt.hashpw(DUMMY_PASSWORD, b"$2b$%02d$%s" % (cost, DUMMY_SALT))
-        if ARGON2_LABEL in labels and own != ARGON2_LABEL:
-            self._argon2.hash(DUMMY_PASSWORD, salt=DUMMY_SALT[:16])
+        for label in sorted(labels - {own}):
+            if match := ARGON2_COST.fullmatch(label):
+                memory, time, lanes = map(int, match.groups()[1:])
+                kind = ARGON2_TYPES[match[1]]
+                argon2 = Argon2Hasher(time_cost=time, memory_cost=memory, parallelism=lanes, type=kind)
+                argon2.hash(DUMMY_PASSWORD, salt=DUMMY_SALT[:16])
+            elif (of_another := foreign.read_label(label)) is not None:
+                of_another.burn()
 
     def _prehash(self, raw: bytes) -> bytes:
         return standard_b64encode(hmac_digest(self._prehash_key, raw, sha384))
@@ -134,17 +155,21 @@ class Passwords:
 
 def label_of(stored: str) -> str:
     """The scheme and cost a stored hash was made with."""
-    if stored.startswith("$argon2id$"):
-        return f"argon2id/{stored.split('$')[3]}"
-    return f"bcrypt/{stored.removeprefix(PREHASHED)[4:6]}"
+    if match := ARGON2.fullmatch(stored):
+        return f"{match[1]}/{match[2]}"
+    if (of_another := foreign.read(stored)) is not None:
+        return of_another.cost.label
+    return f"bcrypt/{stored.removeprefix(PREHASHED).removeprefix(DJANGO_PREHASHED)[4:6]}"
 
 
 def stored_prefixes(label: str) -> tuple[str, ...]:
     """How hashes of a scheme begin in the database."""
     scheme, _, parameters = label.partition("/")
-    if scheme == "argon2id":
-        return (f"$argon2id$v=19${parameters}$",)
-    return tuple(f"{mark}$2{minor}${parameters}$" for mark in ("", PREHASHED) for minor in "aby")
+    if scheme.startswith("argon2"):
+        return (f"${scheme}$v=19${parameters}$",)
+    if scheme != "bcrypt":
+        return (f"${scheme}${parameters}$",)
+    return tuple(f"{mark}$2{minor}${parameters}$" for mark in ("", PREHASHED, DJANGO_PREHASHED) for minor in "aby")
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,14 +207,18 @@ class Tokens:
 
     def write_access(self, account: Account, session: SessionFacts, now: datetime) -> str:
         """An access token; it never outlives its session."""
-        expires_at = min(now + self.access_life, session.expires_at)
-        claims = {
+        acting = session.impersonator_id
+        # Nothing refreshes a session in which somebody acts as another.
+        expires_at = session.expires_at if acting else min(now + self.access_life, session.expires_at)
+        claims: dict[str, Any] = {
             "jti": uuid.uuid4().hex,
             "role": account.role.value,
             "auth_time": int(session.authenticated_at.timestamp()),
             "amr": session.amr.split(),
             "acr": session.acr,
         }
+        if acting is not None:  # who really acts (RFC 8693 section 4.1)
+            claims["act"] = {"sub": str(acting)}
         return self._write(ACCESS, account.id, session.id, now, expires_at, claims)
 
     def write_refresh(self, account: Account, session: SessionFacts) -> str:

@@ -1,13 +1,15 @@
 """The commands, put together."""
 
+import gc
 import sys
 from typing import NoReturn
 
 import typer
 
-from app.cli import checks, serving, setup, users
+from app.cli import audit, checks, serving, setup, users
 from app.config import SettingsError
 from app.core.errors import AppError
+from app.infra.memory import THRESHOLDS
 
 cli = typer.Typer(
     name="authkeep",
@@ -24,10 +26,12 @@ cli.command()(checks.check)
 cli.command("after-restore")(setup.after_restore)
 cli.command()(checks.openapi)
 cli.add_typer(users.cli, name="users")
+cli.add_typer(audit.cli, name="audit")
 
 
 def main() -> NoReturn:
     """Run a command; what goes wrong is one line, never a traceback."""
+    gc.set_threshold(*THRESHOLDS)
     try:
         status = cli(sys.argv[1:] or ["--help"], standalone_mode=False)
     except typer.TyperException as error:

@@ -1,7 +1,10 @@
 """What `after-restore` does."""
 
 from app.audit import service as audit
+from app.audit.chain import AuditKeys
 from app.audit.facts import Fact
+from app.audit.heads import Sinks
+from app.audit.sealing import hold_chain, sign_head
 from app.auth import sessions
 from app.auth.devices import KIND as NEW_DEVICE_MAIL
 from app.core.caller import operator
@@ -25,5 +28,8 @@ async def make_true(server: Server) -> tuple[int, int]:
         await mfa.void_everything(db, now)
         await passkeys.void_everything(db)
         await jobs.forget(db, RESET_MAIL, MAGIC_MAIL, NEW_DEVICE_MAIL, INVITATION_MAIL, *VERIFICATION_MAILS)
-        await audit.record(db, Fact.RESTORED, operator(now).client, now, sessions=ended, tickets=voided)
+        chain = await hold_chain(db)
+        head = await sign_head(db, server.kit(AuditKeys), "restored", chain, now)
+        await audit.record(db, Fact.RESTORED, operator(now).client, now, sessions=ended, tickets=voided, position=chain.position)
+    await server.kit(Sinks).tell(head)
     return ended, voided

@@ -11,15 +11,16 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from app.cli.setup import set_up
-from app.config import Settings, load_settings
+from app.config import Settings, SettingsError, load_settings
 from app.core.logs import configure_logging
+from app.sections import MOST_WORKERS
 
 GRACE_SECONDS = 10
 WAIT_SECONDS = 1.0
 
 
 def serve(
-    workers: Annotated[int, typer.Option(min=1, max=64, help="Server processes")] = 1,
+    workers: Annotated[int, typer.Option(min=1, max=MOST_WORKERS, help="Server processes")] = 1,
     host: Annotated[str, typer.Option(help="Address to listen on, instead of HOST")] = "",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on, instead of PORT")] = 0,
     first_run: Annotated[  # noqa: FBT002 -- typer's way of a flag
@@ -30,6 +31,7 @@ def serve(
     if first_run:
         set_up()
     settings = load_settings()
+    _check_metrics(settings, workers, port or settings.PORT)
     config = uvicorn.Config(
         "app.main:app",
         host=host or settings.HOST,
@@ -56,6 +58,14 @@ def serve(
     Multiprocess(config, sockets=[socket]).run()
 
 
+def _check_metrics(settings: Settings, workers: int, port: int) -> None:
+    if port in settings.metrics_ports:
+        raise SettingsError("METRICS_PORT: holds the port to serve on")
+    # Each worker counts for itself. On a port that all of them share, every answer would be another one's.
+    if workers > 1 and settings.metrics_wanted and len(settings.metrics_ports) < workers:
+        raise SettingsError(f"METRICS_PORT: {workers} workers need {workers} ports, one each, such as 9464-{9464 + workers - 1}")
+
+
 def _say_where(settings: Settings, host: str, port: int) -> None:
     shown = f"[{host}]" if ":" in host else "localhost" if host in {"127.0.0.1", "0.0.0.0"} else host  # noqa: S104 -- for showing
     base = f"http://{shown}:{port}"
@@ -78,13 +88,14 @@ def worker() -> None:
 
 
 async def _work(settings: Settings) -> None:
-    from app.assembly import build_server, close_server
+    from app.assembly import build_server, close_server, open_metrics_port
     from app.jobs.worker import Worker
 
     server = build_server(settings)
     stopped = asyncio.Event()
     for sign in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(sign, stopped.set)
+    await open_metrics_port(server)
     working = Worker(server)
     working.start()
     typer.echo("Working.")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.cli import transfer
 from app.cli.running import with_server
 from app.core.permissions import Role
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from app.users.models import User
 
 cli = typer.Typer(help="Look at accounts and change them. NAME is a username or address.")
+cli.command("import")(transfer.import_)
+cli.command()(transfer.export)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Username or address")]
 
 

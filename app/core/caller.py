@@ -1,120 +1,44 @@
-"""Who is calling, with what proofs; and how a route says who may call it.
+"""How a route says who may call it; who that is, with what proofs, is a `Caller` (identity.py).
 
-Every route states one of `SignedIn`, `Assurance(…)`, `Fresh`, `Backed`, `Admin`, `FreshAdmin` or `PUBLIC`, every page one of
-`PageCaller`, `FreshPage`, `BackedPage`, `MaybeCaller` or `PUBLIC`; a test finds the one that does not. Routes take a bearer
-token or, from pages that may call, the session's cookie; pages take the cookie alone.
+Every route states one of `SignedIn`, `Assurance(…)`, `Fresh`, `Backed`, `May(…)` or `PUBLIC`, every page
+one of `PageCaller`, `FreshPage`, `BackedPage`, `PageMay(…)`, `MaybeCaller` or `PUBLIC`; a test finds the one that does not.
+Routes take a bearer token or, from pages that may call, the session's cookie; pages take the cookie alone.
+Who acts as somebody else is refused by all of these but the ones for anybody; what they may see says `ActingToo` or `ActingPage`.
 """
 
-import uuid
-from dataclasses import dataclass, field
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, NoReturn, Protocol
+from typing import Annotated, NoReturn
 from urllib.parse import quote
 
 from fastapi import Depends, Request, Security, params
 from fastapi.security import OAuth2PasswordBearer
-from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.types import Scope
 
+from app.core.acting import ACTING, ACTING_ENDED
 from app.core.assurance import AAL1, AAL2, LEVELS, reaches
-from app.core.client import Client, client_of
-from app.core.cookies import SESSION
+from app.core.client import CLIENT, client_of
 from app.core.csrf import check_cookie_call
 from app.core.deps import Now, ServerOf
-from app.core.errors import Forbidden, ProofTooOld, ProofTooWeak, SignInNeeded, Unauthenticated
-from app.core.permissions import Role
-from app.core.ports import Account
+from app.core.errors import (
+    Forbidden,
+    Impersonated,
+    ProofTooOld,
+    ProofTooWeak,
+    SignInNeeded,
+    TokenInvalid,
+    Unauthenticated,
+)
+from app.core.identity import CREDENTIALS, DENIED, DOORS, FRESH, OPERATOR_AGENT, Caller, confirm, deputy, operator
+from app.core.permissions import Permission, holds
 from app.core.server import Server
-from app.core.sockets import Socket
 
-OPERATOR_AGENT = "command line"
-FRESH = timedelta(minutes=10)
+# Who takes a rule mostly needs these beside it, and finds them here too.
+__all__ = ["CREDENTIALS", "DENIED", "FRESH", "OPERATOR_AGENT", "Caller", "confirm", "deputy", "operator"]
+ASK_AGAIN_SECONDS = 5.0
 SIGN_IN, REAUTHENTICATE = "/account/sign-in", "/account/reauthenticate"
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who acts. A value: it says what was true when the request was checked, not what is true later."""
-
-    account: Account | None
-    session_id: uuid.UUID | None
-    token_id: str
-    token_expires_at: datetime | None
-    client: Client
-    authenticated_at: datetime | None = None  # the last proof of who it is
-    acr: str = AAL1  # how well that proof proved it
-    cookie: str | None = field(default=None, repr=False)  # the cookie that the request came by, where it was no bearer token
-
-    def is_fresh(self, now: datetime, max_age: timedelta = FRESH) -> bool:
-        """Whether the last proof is young enough; if nothing is said, for what must not be done by a forgotten tab."""
-        return self.authenticated_at is not None and now - self.authenticated_at <= max_age
-
-    @property
-    def user_id(self) -> uuid.UUID | None:
-        """The account's id; None for the operator at the command line."""
-        return self.account.id if self.account else None
-
-    @property
-    def me(self) -> Account:
-        """The account of a caller known to have one (routes always do)."""
-        if self.account is None:
-            raise LookupError("the operator has no account")
-        return self.account
-
-
-def operator(now: datetime) -> Caller:
-    """The person at the command line, who owns the machine."""
-    return Caller(None, None, "", None, Client(address="", user_agent=OPERATOR_AGENT, request_id=f"cli-{now:%H%M%S%f}"))
-
-
-class Credentials(Protocol):
-    """How callers are found and found again. `auth` plugs it."""
-
-    async def find(self, token: str | None, client: Client, now: datetime) -> Caller:
-        """The caller a bearer token stands for, checked against the row now.
-
-        Raises:
-            Unauthenticated: none, or not good any more.
-            Unavailable: it can't be known.
-        """
-        ...
-
-    async def find_by_cookie(self, cookie: str, client: Client, now: datetime) -> Caller:
-        """The caller whose browser holds this cookie, checked against the same row.
-
-        Raises:
-            Unauthenticated: it is not good (any more).
-            Unavailable: it can't be known.
-        """
-        ...
-
-    async def confirm(self, db: AsyncSession, caller: Caller, now: datetime) -> None:
-        """Read the caller's own session again inside a writing transaction whose user row is locked.
-
-        Raises:
-            Unauthenticated: it ended since the request began.
-        """
-        ...
-
-    async def has_second_factor(self, caller: Caller) -> bool:
-        """Whether the caller's account has a factor that a login by password owes, asked of the database now."""
-        ...
-
-    async def falls_short(self, caller: Caller, now: datetime) -> bool:
-        """Whether the caller's account must have a second factor, and a login as weak as this session would owe one now."""
-        ...
-
-
-class Denial(Protocol):
-    """Records that a signed-in caller was refused. `audit` plugs it."""
-
-    async def __call__(self, db: AsyncSession, caller: Caller, now: datetime) -> None:
-        """Write it down in this transaction."""
-        ...
-
-
-CREDENTIALS: Socket[Credentials] = Socket("core.CREDENTIALS")
-DENIED: Socket[Denial] = Socket("core.DENIED")
-
 bearer = OAuth2PasswordBearer(
     tokenUrl="/auth/login",
     refreshUrl="/auth/refresh",
@@ -124,27 +48,45 @@ bearer = OAuth2PasswordBearer(
 )
 
 
-async def confirm(db: AsyncSession, caller: Caller, now: datetime) -> None:
-    """See `Credentials.confirm`; the operator has no session to lose."""
-    if caller.session_id is not None:
-        (credentials,) = CREDENTIALS.within(db)
-        await credentials.confirm(db, caller, now)
-
-
 async def signed_in(request: Request, server: ServerOf, now: Now, token: Annotated[str | None, Security(bearer)]) -> Caller:
-    """A caller with a live session, whatever the role. A bearer token counts before a cookie."""
-    if token is None and server.cookies.read(request.scope, SESSION) is not None:
+    """A caller with a live session of their own, whatever the role. A bearer token counts before a cookie."""
+    return await _themselves(server, await acting_too(request, server, now, token), now)
+
+
+async def acting_too(request: Request, server: ServerOf, now: Now, token: Annotated[str | None, Security(bearer)]) -> Caller:
+    """As `signed_in`, and whoever acts as somebody else: for the little that they may see."""
+    if token is None and server.cookies.holding(request.scope) is not None:
         check_cookie_call(server, request.scope)
     return await presented(request, server, now, token)
 
 
+async def _themselves(server: Server, caller: Caller, now: datetime) -> Caller:
+    if caller.impersonator is not None:
+        await deny(server, caller, now, Impersonated())
+    return caller
+
+
 async def presented(request: Request, server: ServerOf, now: Now, token: Annotated[str | None, Security(bearer)]) -> Caller:
     """As `signed_in`, wherever the request comes from: for those that somebody else's application must judge."""
-    credentials = CREDENTIALS.one(server.parts)
-    cookie = server.cookies.read(request.scope, SESSION) if token is None else None
-    if cookie is not None:
-        return await credentials.find_by_cookie(cookie, client_of(request), now)
-    return await credentials.find(token, client_of(request), now)
+    found = await find_by_cookie(server, request.scope, now) if token is None else None
+    return found or await CREDENTIALS.one(server.parts).find(token, client_of(request), now)
+
+
+async def find_by_cookie(server: Server, scope: Scope, now: datetime) -> Caller | None:
+    """Whose session the browser holds; None for one that holds none.
+
+    Raises:
+        Unauthenticated: the cookie is not good, or in the place of the other kind.
+        Unavailable: it can't be known.
+    """
+    held = server.cookies.holding(scope)
+    if held is None:
+        return None
+    cookie, acting = held
+    caller = await CREDENTIALS.one(server.parts).find_by_cookie(cookie, scope[CLIENT], now)
+    if (caller.impersonator is not None) is not acting:
+        raise TokenInvalid
+    return caller
 
 
 async def fresh(server: ServerOf, now: Now, caller: Annotated[Caller, Depends(signed_in)]) -> Caller:
@@ -184,7 +126,10 @@ def check_assurance(caller: Caller, acr: str, max_age: timedelta | None, now: da
 
     Raises:
         ProofTooWeak, ProofTooOld: they did not.
+        Impersonated: somebody else acts, who never did.
     """
+    if caller.impersonator is not None:
+        raise Impersonated
     if reaches(caller.acr, acr) and (max_age is None or caller.is_fresh(now, max_age)):
         return
     seconds = int(max_age.total_seconds()) if max_age is not None else None
@@ -208,8 +153,33 @@ def Assurance(acr: str, *, max_age: timedelta | None = None) -> params.Depends: 
     return rule
 
 
+def holds_still(server: Server, caller: Caller, permission: Permission) -> Callable[[], Awaitable[None]]:
+    """For an answer that takes long: asks again, every five seconds at most, whether the caller may still have it.
+
+    What it returns raises:
+        Unauthenticated: the session ended, or the role no longer holds the permission.
+    """
+    asked_at = time.monotonic()
+
+    async def ask() -> None:
+        nonlocal asked_at
+        if time.monotonic() - asked_at < ASK_AGAIN_SECONDS:
+            return
+        live = await server.sessions.find_live(caller.session_id, server.clock()) if caller.session_id else None
+        if live is None or not holds(live.account.role, permission):
+            raise Unauthenticated
+        asked_at = time.monotonic()
+
+    return ask
+
+
 async def page_caller(request: Request, server: ServerOf, now: Now) -> Caller:
-    """Who looks at a page, by the session's cookie alone; anybody else is led to sign in."""
+    """Who looks at a page, by their own session's cookie alone; anybody else is led to sign in."""
+    return await _themselves(server, await acting_page(request, server, now), now)
+
+
+async def acting_page(request: Request, server: ServerOf, now: Now) -> Caller:
+    """As `page_caller`, and whoever acts as somebody else."""
     caller = await maybe_caller(request, server, now)
     if caller is None:
         raise SignInNeeded(f"{SIGN_IN}?next={quote(request.scope['path'])}")
@@ -231,32 +201,97 @@ async def backed_page(request: Request, server: ServerOf, now: Now, caller: Anno
 
 
 async def maybe_caller(request: Request, server: ServerOf, now: Now) -> Caller | None:
-    """Who looks at a page that is for anybody; None for somebody who is not signed in."""
-    cookie = server.cookies.read(request.scope, SESSION)
-    if cookie is None:
-        return None
-    try:
-        return await CREDENTIALS.one(server.parts).find_by_cookie(cookie, client_of(request), now)
-    except Unauthenticated:
-        return None
+    """Who looks at a page that is for anybody; None for somebody who is not signed in.
 
-
-async def admin(server: ServerOf, now: Now, caller: Annotated[Caller, Depends(signed_in)]) -> Caller:
-    """A caller whose row says admin at this moment; the refusal of others is recorded (ASVS V16.3.2).
-
-    Where admins must have a second factor (MFA), it must have had part in the session: one may be older than that rule, or
-    opened on a device that was remembered.
+    Whoever acted as somebody else until now is told so, before they go on as themselves.
     """
-    if caller.me.role is not Role.ADMIN:
-        await refuse(server, caller, now, "This needs the role admin.")
+    try:
+        caller = await find_by_cookie(server, request.scope, now)
+        if caller is not None and caller.impersonator is not None:
+            request.scope[ACTING] = await CREDENTIALS.one(server.parts).look_at_acting(caller)
+    except Unauthenticated:
+        _, acting = server.cookies.holding(request.scope) or ("", False)
+        if acting:
+            raise SignInNeeded(ACTING_ENDED) from None
+        return None
+    return caller
+
+
+async def _strong_enough(server: Server, caller: Caller, now: datetime) -> Caller:
     if not reaches(caller.acr, AAL2) and await CREDENTIALS.one(server.parts).falls_short(caller, now):
         raise ProofTooWeak(AAL2, None)
     return caller
 
 
-async def fresh_admin(server: ServerOf, now: Now, caller: Annotated[Caller, Depends(admin)]) -> Caller:
-    """A caller who is both `admin` and `fresh`."""
-    return await fresh(server, now, caller)
+@dataclass(frozen=True, slots=True)
+class Permitted:
+    """A caller whose role holds a permission at this moment; the refusal of others is recorded (ASVS V16.3.2).
+
+    Where staff must have a second factor (MFA), it must have had part in the session: one may be older than that rule, or opened
+    on a device that was remembered.
+
+    By cookie only pages of ours may ask: a flaw in an application of CORS_ORIGINS is none in the administration of people. And
+    only a browser that is in the console, or whose owner has just proved who they are: what its door keeps out stays out here.
+    """
+
+    permission: Permission
+    fresh: bool = False
+
+    async def __call__(
+        self, request: Request, server: ServerOf, now: Now, caller: Annotated[Caller, Depends(signed_in)]
+    ) -> Caller:
+        """The rule of `May`."""
+        if caller.cookie is None:
+            return await self.check(server, caller, now)
+        check_cookie_call(server, request.scope, ours=True)
+        await self.check(server, caller, now)
+        if not all(is_open(request.scope, caller, now) for is_open in DOORS.of(server.parts)):
+            await fresh(server, now, caller)
+        return caller
+
+    async def check(self, server: Server, caller: Caller, now: datetime) -> Caller:
+        """The caller again.
+
+        Raises:
+            Forbidden: the role does not hold it.
+            ProofTooWeak: it does, but the session had no second factor where staff must have one.
+            ProofTooOld: a fresh proof is asked for, too.
+        """
+        if not holds(caller.me.role, self.permission):
+            await refuse(server, caller, now, f"This needs the permission {self.permission}.")
+        await _strong_enough(server, caller, now)
+        return await fresh(server, now, caller) if self.fresh else caller
+
+
+@dataclass(frozen=True, slots=True)
+class PermittedPage:
+    """As `Permitted`, for who looks at a page; anybody who is not signed in is led to do so."""
+
+    permission: Permission
+
+    async def __call__(self, server: ServerOf, now: Now, caller: Annotated[Caller, Depends(page_caller)]) -> Caller:
+        """The rule of `PageMay`."""
+        return await Permitted(self.permission).check(server, caller, now)
+
+
+def May(permission: str, *, fresh: bool = False) -> params.Depends:  # noqa: N802 -- reads as the other rules do
+    """`Annotated[Caller, May("users:read")]`; with `fresh`, a caller who is `Fresh` too.
+
+    Raises:
+        ValueError: there is no such permission.
+    """
+    rule: params.Depends = Depends(Permitted(Permission(permission), fresh))
+    return rule
+
+
+def PageMay(permission: str) -> params.Depends:  # noqa: N802 -- as above
+    """`May` for a page.
+
+    Raises:
+        ValueError: there is no such permission.
+    """
+    rule: params.Depends = Depends(PermittedPage(Permission(permission)))
+    return rule
 
 
 async def refuse(server: Server, caller: Caller, now: datetime, detail: str) -> NoReturn:
@@ -265,10 +300,15 @@ async def refuse(server: Server, caller: Caller, now: datetime, detail: str) -> 
     Raises:
         Forbidden: always.
     """
+    await deny(server, caller, now, Forbidden(detail))
+
+
+async def deny(server: Server, caller: Caller, now: datetime, refusal: Forbidden) -> NoReturn:
+    """As `refuse`, in other words."""
     async with server.database.write() as db:
         for record in DENIED.within(db):
             await record(db, caller, now)
-    raise Forbidden(detail)
+    raise refusal
 
 
 async def public() -> None:
@@ -276,24 +316,24 @@ async def public() -> None:
 
 
 SignedIn = Annotated[Caller, Depends(signed_in)]
+ActingToo = Annotated[Caller, Depends(acting_too)]
 Presented = Annotated[Caller, Depends(presented)]
 Fresh = Annotated[Caller, Depends(fresh)]
 Backed = Annotated[Caller, Depends(backed)]
-Admin = Annotated[Caller, Depends(admin)]
-FreshAdmin = Annotated[Caller, Depends(fresh_admin)]
 PageCaller = Annotated[Caller, Depends(page_caller)]
+ActingPage = Annotated[Caller, Depends(acting_page)]
 FreshPage = Annotated[Caller, Depends(fresh_page)]
 BackedPage = Annotated[Caller, Depends(backed_page)]
 MaybeCaller = Annotated[Caller | None, Depends(maybe_caller)]
 PUBLIC = Depends(public)
 ACCESS_RULES = (
     signed_in,
+    acting_too,
     presented,
     fresh,
     backed,
-    admin,
-    fresh_admin,
     page_caller,
+    acting_page,
     fresh_page,
     backed_page,
     maybe_caller,

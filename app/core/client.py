@@ -1,6 +1,7 @@
 """The client a request comes from: its address by the one rule there is, its user agent, the request's id."""
 
 import ipaddress
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,11 +18,12 @@ MAX_USER_AGENT = 256
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Where a request comes from. Nothing here is proof of anything."""
+    """Where a request comes from. Nothing here but `impersonator` is proof of anything."""
 
     address: str
     user_agent: str
     request_id: str
+    impersonator: uuid.UUID | None = None  # who really acts, where a session is somebody's who acts as another
 
     @property
     def network(self) -> str:
@@ -44,6 +46,11 @@ def _network(address: str, v4_bits: int, v6_bits: int) -> str:
         parsed = parsed.ipv4_mapped
     bits = v4_bits if parsed.version == 4 else v6_bits
     return str(ipaddress.ip_network(f"{parsed}/{bits}", strict=False))
+
+
+def is_trusted(scope: Scope, trusted: Sequence[Network]) -> bool:
+    """Whether the other end of the connection is one that may speak for others."""
+    return bool(trusted) and scope.get("client") is not None and _is_in(scope["client"][0], trusted)
 
 
 def read_client(scope: Scope, trusted: Sequence[Network], request_id: str) -> Client:

@@ -10,9 +10,11 @@ from starlette.types import Scope
 from app.core.crypto import b64decode, b64encode, random_256
 
 SESSION, REFRESH, DEVICE, FORM, MAGIC, REMEMBERED = "", "-refresh", "-device", "-form", "-magic", "-remembered"
-PASSKEY, ATTEMPT = "-passkey", "-attempt"
+PASSKEY, ATTEMPT, CONSOLE, ACTING = "-passkey", "-attempt", "-console", "-acting"
 ID_BYTES, SECRET_BYTES = 16, 32
-STRICT = frozenset({DEVICE, REMEMBERED, PASSKEY, ATTEMPT})  # all others must come along with a link from a mail (SameSite=Lax)
+CONSOLE_PATH = "/admin/"
+# All others must come along with a link from elsewhere (SameSite=Lax).
+STRICT = frozenset({DEVICE, REMEMBERED, PASSKEY, ATTEMPT, CONSOLE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,18 @@ class Cookies:
                 if found:
                     return found
         return None
+
+    def holding(self, scope: Scope) -> tuple[str, bool] | None:
+        """The cookie of the session that a request belongs to, and whether it is one in which somebody acts as another.
+
+        That one wins, good or not, everywhere but in the console: nobody is to do as themselves what they meant to do as another.
+        """
+        path: str = scope["path"]
+        acting = None if f"{path}/".startswith(CONSOLE_PATH) else self.read(scope, ACTING)
+        if acting is not None:
+            return acting, True
+        own = self.read(scope, SESSION)
+        return (own, False) if own is not None else None
 
     def put(self, response: Response, kind: str, value: str, seconds: int | None) -> None:
         """Let the browser keep it for so long; None: until it is closed."""

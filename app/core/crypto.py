@@ -8,7 +8,9 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from datetime import datetime
 
-from cryptography.exceptions import InvalidTag
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -29,9 +31,20 @@ def keyed_digest(key: bytes, *parts: str | bytes) -> bytes:
     return mac.digest()
 
 
+def message_digest(key: bytes, message: bytes) -> bytes:
+    """HMAC-SHA-256 over a message as others verify it (RFC 2104); for what is ours alone, `keyed_digest`."""
+    return hmac.digest(key, message, hashlib.sha256)
+
+
 def digest(secret: str) -> bytes:
     """SHA-256 of a secret that is itself random (at least 128 bits), for look-up by value."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
+
+
+def digest_parts(*parts: bytes) -> bytes:
+    """SHA-256 over parts, each with its length before it, so that no two lists of parts collide."""
+    # Joined first: of parts so small, a call for each costs more than the hash.
+    return hashlib.sha256(b"".join([each for part in parts for each in (len(part).to_bytes(8, "big"), part)])).digest()
 
 
 def fingerprint(content: bytes) -> str:
@@ -72,6 +85,32 @@ class Sealer:
             return None
 
 
+def keystream(key: bytes, length: int) -> bytes:
+    """What AES-CTR from a counter of zero encrypts with: for comparing with what others encrypted so, never to encrypt."""
+    return Cipher(algorithms.AES(key), modes.CTR(bytes(16))).encryptor().update(bytes(length))
+
+
+class SigningKey:
+    """An Ed25519 key (RFC 8032) of 32 bytes that are secret and random, or derived from what is."""
+
+    def __init__(self, seed: bytes) -> None:
+        self._key = Ed25519PrivateKey.from_private_bytes(seed)
+        self.public = self._key.public_key().public_bytes_raw()
+
+    def sign(self, message: bytes) -> bytes:
+        """64 bytes."""
+        return self._key.sign(message)
+
+
+def verify_signature(public: bytes, signature: bytes, message: bytes) -> bool:
+    """Whether the holder of the key that belongs to `public` signed the message (Ed25519)."""
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
 def random_secret() -> str:
     """256 random bits, URL-safe."""
     return secrets.token_urlsafe(32)
@@ -80,6 +119,11 @@ def random_secret() -> str:
 def random_256() -> bytes:
     """256 random bits."""
     return secrets.token_bytes(32)
+
+
+def random_128() -> bytes:
+    """128 random bits, as a salt."""
+    return secrets.token_bytes(16)
 
 
 def random_160() -> bytes:

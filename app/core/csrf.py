@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from app.config import Settings
-from app.core.cookies import FORM, SESSION, Cookies, session_id_in
+from app.core.cookies import FORM, Cookies, session_id_in
 from app.core.crypto import b64decode, b64encode, derive_key, equal, keyed_digest, random_secret
 from app.core.errors import CsrfRefused, MalformedBody, UnsupportedMediaType
 from app.core.server import Server
@@ -30,6 +30,7 @@ FORM_TOKEN = "form_token"  # noqa: S105 -- the field's name
 FORM_COOKIE = "authkeep.form_cookie"  # key in the ASGI scope
 SECRET_BYTES = 32
 MAX_FORM_FIELDS = 30
+MAX_CHOSEN = 1_030  # of a form with a list to choose from
 MAX_NEXT = 1000
 UNSAFE = re.compile(r"[^!-\[\]-~]")  # white space, control characters, the backslash, and all that is not ASCII
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -68,8 +69,8 @@ def origins_of(server: Server) -> Origins:
     return server.kit(Origins)
 
 
-def check_cookie_call(server: Server, scope: Scope) -> None:
-    """Let a call of the API that carries a cookie pass only if a page that may make it did.
+def check_cookie_call(server: Server, scope: Scope, *, ours: bool = False) -> None:
+    """Let a call of the API that carries a cookie pass only if a page that may make it did; with `ours`, only a page of ours.
 
     What changes something needs an allowed Origin and, since only a script that was let in by CORS can send that, the type
     application/json. What only reads must not come from elsewhere.
@@ -77,7 +78,8 @@ def check_cookie_call(server: Server, scope: Scope) -> None:
     Raises:
         CsrfRefused: it may come from anywhere.
     """
-    headers, method, allowed = Headers(scope=scope), scope["method"], origins_of(server).callers
+    headers, method, origins_known = Headers(scope=scope), scope["method"], origins_of(server)
+    allowed = {origins_known.own} if ours else origins_known.callers
     origins = headers.getlist("origin")
     if method in SAFE:
         if any(origin not in allowed for origin in origins) or headers.get("sec-fetch-site") == "cross-site":
@@ -164,7 +166,8 @@ def _form_cookie(server: Server, request: Request) -> str | None:
 
 def _token(server: Server, request: Request, secret: str) -> str:
     # By the session's id and not by the whole cookie: a proof given again in another tab changes the secret alone.
-    session_id = session_id_in(server.cookies.read(request.scope, SESSION))
+    held = server.cookies.holding(request.scope)
+    session_id = session_id_in(held[0]) if held else None
     return b64encode(keyed_digest(origins_of(server).form_key, "form", secret, session_id.bytes if session_id else b""))
 
 
@@ -174,14 +177,17 @@ async def read_form(request: Request) -> dict[str, str]:
     Raises:
         UnsupportedMediaType, MalformedBody: it is none.
     """
+    return dict(await _read_pairs(request, MAX_FORM_FIELDS))
+
+
+async def _read_pairs(request: Request, most: int) -> list[tuple[str, str]]:
     if media_type_in(request.headers) != FORM_TYPE:
         raise UnsupportedMediaType(f"Send {FORM_TYPE}.")
     raw = await request.body()
     try:
-        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_FORM_FIELDS)
+        return parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=most)
     except ValueError:
         raise MalformedBody from None
-    return dict(pairs)
 
 
 async def _checked_form(request: Request) -> dict[str, str]:
@@ -190,7 +196,14 @@ async def _checked_form(request: Request) -> dict[str, str]:
     return fields
 
 
+async def _checked_choices(request: Request) -> list[tuple[str, str]]:
+    pairs = await _read_pairs(request, MAX_CHOSEN)
+    check_form(request, dict(pairs))
+    return pairs
+
+
 FormFields = Annotated[dict[str, str], Depends(_checked_form)]  # of a form that `check_form` let pass
+FormChoices = Annotated[list[tuple[str, str]], Depends(_checked_choices)]  # of such a form, with all fields of one name
 
 
 def safe_next(settings: Settings, value: str | None) -> str | None:

@@ -18,15 +18,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.core.client import CLIENT, read_client
 from app.core.crypto import ShortIds
 from app.core.errors import BodyTooLarge, Unavailable
+from app.core.latency import Latency
 from app.core.logs import ACCESS
 from app.core.problems import crashed, problem, translate
 from app.sections import Network
 
 log = structlog.get_logger()
 
+STREAMS = "authkeep.streams"  # key in the ASGI scope: the answer may go on for long, once it has begun
+STREAM_SECONDS = 3600.0
+PART_SECONDS = 30.0  # within which whoever takes a long answer must take a part of it
 DEADLINE_SECONDS = 4.5  # so that the answer is there within five
 STARTED = "authkeep.started"  # key in the ASGI scope
-HEALTH = "/health"
+UNREADY = ("/health", "/metrics")  # what answers before the database does
 API_CSP = b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 HEADERS: dict[bytes, bytes] = {
     b"x-content-type-options": b"nosniff",
@@ -43,12 +47,13 @@ HSTS = b"max-age=63072000; includeSubDomains"
 
 
 class Envelope:
-    """Outermost: gives the request its id and client, the answer its headers, the log its line."""
+    """Outermost: gives the request its id and client, the answer its headers, the log its line; counts how long it took."""
 
-    def __init__(self, app: ASGIApp, *, trusted: Sequence[Network], https: bool) -> None:
+    def __init__(self, app: ASGIApp, *, trusted: Sequence[Network], https: bool, latency: Latency) -> None:
         self.app = app
         self.trusted = trusted
         self.headers = {**HEADERS, b"strict-transport-security": HSTS} if https else HEADERS
+        self.latency = latency
         self.ids = ShortIds()
         self.all_headers = list(self.headers.items())
 
@@ -75,7 +80,9 @@ class Envelope:
         finally:
             method = scope["method"] if scope["method"] in METHODS else "?"
             ms = round((time.perf_counter() - started) * 1000, 1)
-            ACCESS.write(method, loggable_path(scope), status, ms, client.address, client.request_id)
+            template = template_of(scope)
+            self.latency.add(None if STREAMS in scope else ms, method, template, status)
+            ACCESS.write(method, template or plain_words(scope), status, ms, client.address, client.request_id)
 
     def _missing(self, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         present = {name.lower() for name, _ in headers}
@@ -84,12 +91,20 @@ class Envelope:
         return [(name, value) for name, value in self.all_headers if name not in present]
 
 
-def loggable_path(scope: Scope) -> str:
-    """The route's template, which holds nothing that was sent; of an unknown path only segments that are plain words."""
+def template_of(scope: Scope) -> str | None:
+    """The template of the route that answered, which holds nothing that was sent; None where no route was found."""
     route = scope.get("route")
     template = getattr(route, "path_format", None) or getattr(route, "path", None)
-    if isinstance(template, str):
-        return template
+    return template if isinstance(template, str) else None
+
+
+def loggable_path(scope: Scope) -> str:
+    """The route's template; of an unknown path only segments that are plain words."""
+    return template_of(scope) or plain_words(scope)
+
+
+def plain_words(scope: Scope) -> str:
+    """The path's segments that are plain words, and stars for the others."""
     segments = str(scope["path"])[:200].split("/")
     return "/".join(part if re.fullmatch(r"[a-z.-]{0,24}", part) else "*" for part in segments)
 
@@ -112,7 +127,7 @@ class Guard:
             await self.app(scope, receive, send)
             return
         answer = _Answer(send)
-        if self.problem_of() is not None and not scope["path"].startswith(HEALTH):
+        if self.problem_of() is not None and not scope["path"].startswith(UNREADY):
             await answer.replace(problem(Unavailable(2)), scope, receive)
             return
         if _announced_length(scope) > self.max_body:
@@ -123,6 +138,9 @@ class Guard:
         answer.closed_by = body
         try:
             await asyncio.wait({task}, timeout=DEADLINE_SECONDS - (time.perf_counter() - scope[STARTED]))
+            if answer.started and scope.get(STREAMS):
+                answer.streams = True
+                await asyncio.wait({task}, timeout=STREAM_SECONDS)
         finally:
             if not task.done():
                 self._let_go(task)
@@ -181,13 +199,15 @@ class _Answer:
         self.ended = False
         self.closed = False
         self.closed_by: _Body | None = None
+        self.streams = False
 
     async def pass_on(self, message: Message) -> None:
         if self.closed or (self.closed_by is not None and self.closed_by.too_large):
             return
         self.started = True
         self.ended = message["type"] == "http.response.body" and not message.get("more_body")
-        await self._send(message)
+        async with asyncio.timeout(PART_SECONDS if self.streams else None):
+            await self._send(message)
 
     async def replace(self, response: Response, scope: Scope, receive: Receive) -> None:
         if self.started:
@@ -245,5 +265,10 @@ class Slashes:
             canonical = f"{path}/" if f"{path}/" in self.with_slash else path
             scope["path"], scope["raw_path"] = canonical, canonical.encode("utf-8", "surrogatepass")
             if scope["method"] == "HEAD":
-                scope = {**scope, "method": "GET"}
+                as_get = {**scope, "method": "GET"}
+                try:
+                    await self.app(as_get, receive, send)
+                finally:
+                    scope["route"] = as_get.get("route")  # for whoever tells of the request
+                return
         await self.app(scope, receive, send)

@@ -58,6 +58,12 @@ class Forbidden(AppError):
     code, status, title = "forbidden", 403, "Not allowed"
 
 
+class Impersonated(Forbidden):
+    """Not for somebody who acts as another: they gave no proof of that person, and hold no powers of their own meanwhile."""
+
+    code, title = "impersonated", "Not while you act as somebody else"
+
+
 class CsrfRefused(AppError):
     """A request that carries a cookie, and may have been made by a page of somebody else."""
 

@@ -1,6 +1,7 @@
 """Rate limits by client address or by what was typed (ASVS V6.3.1). A speed bump, not the guard: that is `login_failures`."""
 
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -31,6 +32,7 @@ class RateLimits:
         self._local = MovingWindowRateLimiter(MemoryStorage())
         self._shared = MovingWindowRateLimiter(shared) if shared else None
         self._paused_until = 0.0
+        self.refused = Counter(dict.fromkeys(rules, 0))  # how often a rule said no
 
     async def check_address(self, name: str, network: str) -> None:
         """Count one request of a network.
@@ -60,6 +62,7 @@ class RateLimits:
         rule = self._rules[name]
         if await limiter.hit(rule, name, key):
             return None
+        self.refused[name] += 1
         stats = await limiter.get_window_stats(rule, name, key)
         return max(1, int(stats.reset_time - time.time()) + 1)  # noqa: TID251 -- the library's own clock
 

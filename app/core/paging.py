@@ -1,7 +1,10 @@
 """Keyset pages with cursors that can't be tampered with."""
 
 import json
-from typing import Annotated, Any
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, Protocol, TypeVar
 
 from fastapi import Query
 
@@ -40,3 +43,36 @@ def read_cursor(key: bytes, listing: str, cursor: str) -> list[Any]:
         raise CursorInvalid
     position: list[Any] = json.loads(body)
     return position
+
+
+class Dated(Protocol):
+    """A row of a listing by age."""
+
+    @property
+    def id(self) -> Any: ...
+
+    @property
+    def created_at(self) -> Any: ...
+
+
+Row = TypeVar("Row", bound=Dated)
+
+
+def read_place(key: bytes, listing: str, cursor: str | None) -> tuple[datetime, uuid.UUID] | None:
+    """The place, in a listing by age, behind which a page begins; None for the first.
+
+    Raises:
+        CursorInvalid: it was changed, or made for another listing.
+    """
+    if not cursor:
+        return None
+    moment, row_id = read_cursor(key, listing, cursor)
+    return datetime.fromisoformat(moment), uuid.UUID(row_id)
+
+
+def cut_page(key: bytes, listing: str, found: Sequence[Row], limit: int) -> tuple[list[Row], str | None]:
+    """The page, and the cursor of the next, of rows of a listing by age of which one more was asked for than fit."""
+    if len(found) <= limit:
+        return list(found), None
+    last = found[limit - 1]
+    return list(found[:limit]), write_cursor(key, listing, [last.created_at.isoformat(), str(last.id)])

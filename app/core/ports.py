@@ -8,6 +8,7 @@ from email.message import EmailMessage
 from typing import Protocol
 
 from app.core.assurance import AAL1
+from app.core.latency import Steps
 from app.core.permissions import Role
 
 
@@ -35,6 +36,7 @@ class LiveSession:
     authenticated_at: datetime  # the last proof of who it is
     cookie_digest: bytes | None = None  # of the browser's secret, where a browser holds it by cookie
     acr: str = AAL1  # how well that proof proved it
+    impersonator_id: uuid.UUID | None = None  # who acts as the account in it, and is not the account's owner
 
 
 class SessionChecks(Protocol):
@@ -42,6 +44,8 @@ class SessionChecks(Protocol):
 
     A question never joins a statement that was already sent: its snapshot may be older than somebody's answer.
     """
+
+    batches: Steps  # how many questions shared each statement
 
     async def find_live(self, session_id: uuid.UUID, now: datetime) -> LiveSession | None:
         """The session if its row, and its user's, say it is alive.
@@ -86,6 +90,7 @@ class SessionFacts:
     expires_at: datetime
     amr: str
     acr: str = AAL1
+    impersonator_id: uuid.UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,8 @@ class Rotated:
 
 class Rotations(Protocol):
     """Spends generations of sessions, many in one commit: what refresh does when nothing is out of the ordinary."""
+
+    batches: Steps  # how many shared each commit
 
     async def rotate(self, rotation: Rotation) -> Rotated | None:
         """The session with its next generation, for the one who spends this one; None if that needs a closer look.
@@ -116,6 +123,13 @@ class Rotations(Protocol):
 
 class Refusals(Protocol):
     """A store that can only refuse: keys that live for a while. Losing them all must do no harm."""
+
+    unanswered: int  # how often it did not answer, and was left alone for a while
+
+    @property
+    def batches(self) -> Steps:
+        """How many questions shared each round trip."""
+        ...
 
     @property
     def healthy(self) -> bool:
@@ -159,4 +173,42 @@ class MailTransport(Protocol):
         Raises:
             OSError, TimeoutError or the adapter's own error: it has not, try again later.
         """
+        ...
+
+
+class OutboundRefused(Exception):
+    """The address is not one of the public internet: it is not called."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What came back: the status, and how the body begins."""
+
+    status: int
+    body: str
+
+
+class Outbound(Protocol):
+    """HTTP to addresses that somebody typed."""
+
+    async def check(self, url: str) -> None:
+        """Look whether it may be called, and call nothing. A later call looks again: a name may lead elsewhere by then.
+
+        Raises:
+            OutboundRefused: it leads to an address that is not public.
+            ConnectionError, TimeoutError: its name does not resolve, or not in time.
+        """
+        ...
+
+    async def post(self, url: str, headers: dict[str, str], body: bytes) -> Answered:
+        """One request. Redirects are answers like any other.
+
+        Raises:
+            OutboundRefused: it leads to an address that is not public.
+            ConnectionError, TimeoutError: no whole answer within ten seconds.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of what is open."""
         ...

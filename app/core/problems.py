@@ -112,13 +112,15 @@ async def _on_app_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, AppError):
         raise error
     if isinstance(error, SignInNeeded):
+        if "hx-request" in request.headers:  # a script would follow the redirect by itself, and put that page into this one
+            return Response(headers={"HX-Redirect": error.headers["Location"]})
         return Response(status_code=error.status, headers=error.headers)
     return _for_whom_it_is(request, error)
 
 
 def _for_whom_it_is(request: Request, error: AppError) -> Response:
     """A page for people, a problem for programs."""
-    if (request.scope["path"] + "/").startswith(f"{PAGES}/"):
+    if (request.scope["path"] + "/").startswith(tuple(f"{path}/" for path in PAGES)):
         for render in ERROR_PAGE.of(request.app.state.server.parts):
             return render(request, error)
     return problem(error)

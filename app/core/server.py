@@ -9,8 +9,9 @@ from fastapi import APIRouter
 from app.config import Settings
 from app.core.clock import Clock
 from app.core.cookies import Cookies
+from app.core.latency import Latency
 from app.core.limits import RateLimits
-from app.core.ports import MailTransport, Places, Refusals, Rotations, SessionChecks
+from app.core.ports import MailTransport, Outbound, Places, Refusals, Rotations, SessionChecks
 from app.core.sockets import PARTS, Part, Parts, Socket
 from app.database import Database
 
@@ -29,10 +30,12 @@ class Server:
     limits: RateLimits
     mail: MailTransport | None
     clock: Clock
+    outbound: Outbound
     places: Places | None = None
     routers: list[APIRouter] = field(default_factory=list)  # in the order of rank, which decides where paths overlap
     parts: Parts = field(default_factory=dict)
     kits: dict[type, Any] = field(default_factory=dict)
+    latency: Latency = field(default_factory=Latency)
     closers: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     cookies: Cookies = field(init=False)
     problem: str | None = "starting"  # why requests can't be served yet; None: ready

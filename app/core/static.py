@@ -16,6 +16,8 @@ CSS, SVG, SCRIPT = "text/css; charset=utf-8", "image/svg+xml", "text/javascript;
 FILES = {
     "authkeep.css": ("authkeep.css", CSS),
     "authkeep.svg": ("authkeep.svg", SVG),
+    "console.js": ("js/console.js", SCRIPT),
+    "htmx.min.js": ("js/htmx.min.js", SCRIPT),
     "passkey-forms.js": ("js/passkey-forms.js", SCRIPT),
     "passkeys.js": ("js/passkeys.js", SCRIPT),
     "password.js": ("js/password.js", SCRIPT),

@@ -18,7 +18,7 @@ from app.core.static import asset
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-PAGES = "/account"  # below it people look with a browser
+PAGES = ("/account", "/admin")  # below these people look with a browser
 TEMPLATES = Path(__file__).parents[1] / "templates"
 
 
@@ -59,24 +59,37 @@ def render_text(template: str, locale: str = SOURCE, **values: Any) -> str:
     return _environment(html=False, locale=locale).get_template(template).render(**values)
 
 
-def page_policy(*, scripts: bool, form_targets: Sequence[str] = ()) -> str:
-    """What a page may load: our own files. A browser also asks it where the answer to a form may redirect to."""
-    script = (
-        " script-src 'self'; connect-src 'self'; require-trusted-types-for 'script'; trusted-types 'none';" if scripts else ""
-    )
+def page_policy(*, scripts: bool, form_targets: Sequence[str] = (), trusted_types: str = "'none'", frames: bool = False) -> str:
+    """What a page may load: our own files, with `frames` our own pages in frames.
+
+    A browser also asks it where the answer to a form may redirect to.
+    """
+    typed = f"require-trusted-types-for 'script'; trusted-types {trusted_types};"
+    script = f" script-src 'self'; connect-src 'self'; {typed}" if scripts else ""
     targets = " ".join(["'self'", *form_targets])
+    framed = " frame-src 'self';" if frames else ""
     return (
-        f"default-src 'none';{script} style-src 'self'; img-src 'self'; form-action {targets};"
+        f"default-src 'none';{script}{framed} style-src 'self'; img-src 'self'; form-action {targets};"
         " frame-ancestors 'none'; base-uri 'none'"
     )
 
 
 def page(
-    template: str, look: Look, *, status: int = 200, scripts: bool = False, form_targets: Sequence[str] = (), **values: Any
+    template: str,
+    look: Look,
+    *,
+    status: int = 200,
+    scripts: bool = False,
+    form_targets: Sequence[str] = (),
+    trusted_types: str = "'none'",
+    frames: bool = False,
+    **values: Any,
 ) -> HTMLResponse:
     """A page of our own: nothing inline, nothing from elsewhere; scripts only where it says so."""
     headers = {
-        "Content-Security-Policy": page_policy(scripts=scripts, form_targets=form_targets),
+        "Content-Security-Policy": page_policy(
+            scripts=scripts, form_targets=form_targets, trusted_types=trusted_types, frames=frames
+        ),
         "Cache-Control": "no-store",
         "Referrer-Policy": "no-referrer",
         "Content-Language": look.locale,

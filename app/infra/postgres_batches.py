@@ -19,6 +19,7 @@ from psycopg.pq.abc import PGresult
 from sqlalchemy.engine import make_url
 
 from app.core.errors import Unavailable
+from app.core.latency import SIZES, Steps
 from app.database import postgres_options
 
 log = structlog.get_logger()
@@ -50,6 +51,7 @@ class PostgresBatches(ABC, Generic[Asked, Answer]):
         self._waiting: list[tuple[Asked, asyncio.Future[Answer]]] = []
         self._oldest = 0.0  # when the first of those that wait was asked, by the loop's clock
         self._worker: asyncio.Task[None] | None = None
+        self.batches = Steps(SIZES)
 
     @abstractmethod
     async def answers(self, line: "Line", batch: list[Asked]) -> list[Answer]:
@@ -85,6 +87,7 @@ class PostgresBatches(ABC, Generic[Asked, Answer]):
         try:
             while self._waiting:
                 batch, self._waiting = self._waiting, []
+                self.batches.add(len(batch))
                 answers = [answer for _, answer in batch]
                 try:
                     # Those asked later have waited for less; so everybody has an answer within the second.

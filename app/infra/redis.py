@@ -11,6 +11,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from app.core.latency import Steps
 from app.infra.redis_asks import RedisAsks
 
 log = structlog.get_logger()
@@ -31,6 +32,12 @@ class RedisRefusals:
         )
         self._asks = RedisAsks(self._redis, ANSWER_SECONDS, self._pause)
         self._paused_until = 0.0
+        self.unanswered = 0
+
+    @property
+    def batches(self) -> Steps:
+        """See `Refusals.batches`."""
+        return self._asks.turns
 
     @property
     def healthy(self) -> bool:
@@ -72,6 +79,7 @@ class RedisRefusals:
 
     def _pause(self, error: BaseException) -> None:
         self._paused_until = time.monotonic() + PAUSE_SECONDS
+        self.unanswered += 1
         log.warning("redis.unanswered", error=type(error).__name__)
 
 

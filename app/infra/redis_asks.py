@@ -13,6 +13,8 @@ import hiredis
 from redis.asyncio import Redis
 from redis.asyncio.connection import Connection, SSLConnection
 
+from app.core.latency import SIZES, Steps
+
 
 class RedisAsks:
     """Answers to questions come in the order they were asked in; a late one gives up the connection, and all that waits.
@@ -31,6 +33,7 @@ class RedisAsks:
         self._line: _Line | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._watch: asyncio.TimerHandle | None = None
+        self.turns = Steps(SIZES)
 
     def holds_any(self, keys: Sequence[str]) -> "asyncio.Future[bool]":
         """Whether one of the keys is there. Asked in this turn of the loop, answered within the seconds given."""
@@ -54,6 +57,7 @@ class RedisAsks:
         turn, self._turn = self._turn, _Turn(0.0)
         if not turn.answers:
             return  # given up meanwhile
+        self.turns.add(len(turn.answers))
         self._unsent.append(turn)
         if self._watch is None:
             self._watch = asyncio.get_running_loop().call_at(turn.asked_at + self._seconds, self._look)

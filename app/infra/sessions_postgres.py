@@ -12,14 +12,21 @@ UUID_OID = 2950
 
 
 class PostgresSessionChecks(PostgresBatches[tuple[uuid.UUID, datetime], LiveSession | None]):
-    """Asks the primary whether sessions are alive."""
+    """Asks the primary whether sessions are alive.
+
+    A session that somebody opened to act as another is, as long as the one it was opened from: no other pays for that question.
+    """
 
     statement = b"""
     SELECT s.id, s.used_at, u.id, u.username, u.email, u.role, u.email_verified_at IS NOT NULL, u.created_at,
-        u.display_name, u.locale, s.authenticated_at, s.cookie_digest, s.acr
+        u.display_name, u.locale, s.authenticated_at, s.cookie_digest, s.acr, s.impersonator_id
     FROM sessions s JOIN users u ON u.id = s.user_id
     WHERE s.id = ANY($1::uuid[]) AND s.ended_at IS NULL AND s.expires_at > $2::timestamptz AND u.disabled_at IS NULL
     AND NOT pg_is_in_recovery()
+    AND (s.parent_id IS NULL OR (
+        SELECT p.ended_at IS NULL AND p.expires_at > $2::timestamptz AND i.disabled_at IS NULL
+        FROM sessions p JOIN users i ON i.id = p.user_id WHERE p.id = s.parent_id
+    ))
     """
 
     async def find_live(self, session_id: uuid.UUID, now: datetime) -> LiveSession | None:
@@ -40,10 +47,10 @@ class PostgresSessionChecks(PostgresBatches[tuple[uuid.UUID, datetime], LiveSess
 
 
 def _live(row: Row) -> LiveSession | None:
-    sid, used_at, user_id, username, email, role_name, verified, created_at, display_name, locale, proved_at, cookie, acr = row
+    sid, used_at, user_id, username, email, role_name, verified, created_at, display_name, locale, proved_at, *more = row
     role = ROLES.get(role_name)
     if role is None:  # of a newer version, beside this one: no entry here, and nobody else's answer depends on it
         return None
     # libpq's PGTZ decides in which zone moments come.
     account = Account(user_id, username, email, role, verified, created_at.astimezone(UTC), display_name, locale)
-    return LiveSession(sid, used_at, account, proved_at.astimezone(UTC), cookie, acr)
+    return LiveSession(sid, used_at, account, proved_at.astimezone(UTC), *more)

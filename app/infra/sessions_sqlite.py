@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy.engine import make_url
 
 from app.core.errors import Unavailable
+from app.core.latency import SIZES, Steps
 from app.core.permissions import ROLES
 from app.core.ports import Account, LiveSession
 
@@ -22,9 +23,13 @@ Row = tuple[Any, ...]
 # Each id by its key: the questions lead, whatever the planner thinks.
 FIND_LIVE = """
 SELECT s.id, s.used_at, u.id, u.username, u.email, u.role, u.email_verified_at IS NOT NULL, u.created_at,
-    u.display_name, u.locale, s.authenticated_at, s.cookie_digest, s.acr
-FROM json_each(?) AS asked CROSS JOIN sessions s ON s.id = asked.value JOIN users u ON u.id = s.user_id
-WHERE s.ended_at IS NULL AND s.expires_at > ? AND u.disabled_at IS NULL
+    u.display_name, u.locale, s.authenticated_at, s.cookie_digest, s.acr, s.impersonator_id
+FROM json_each(?1) AS asked CROSS JOIN sessions s ON s.id = asked.value JOIN users u ON u.id = s.user_id
+WHERE s.ended_at IS NULL AND s.expires_at > ?2 AND u.disabled_at IS NULL
+AND (s.parent_id IS NULL OR (
+    SELECT p.ended_at IS NULL AND p.expires_at > ?2 AND i.disabled_at IS NULL
+    FROM sessions p JOIN users i ON i.id = p.user_id WHERE p.id = s.parent_id
+))
 """
 
 
@@ -40,6 +45,7 @@ class SqliteSessionChecks:
         self._connection: sqlite3.Connection | None = None
         self._loop: asyncio.AbstractEventLoop | None = None  # asking asyncio for it is a call of the kernel, each time
         self._waiting: list[tuple[str, datetime, asyncio.Future[Row | None]]] = []
+        self.batches = Steps(SIZES)
 
     async def find_live(self, session_id: uuid.UUID, now: datetime) -> LiveSession | None:
         """See `SessionChecks.find_live`."""
@@ -71,6 +77,7 @@ class SqliteSessionChecks:
         asked, self._waiting = self._waiting, []
         if not asked:
             return
+        self.batches.add(len(asked))
         try:
             found = self._read({session_id for session_id, _, _ in asked}, max([now for _, now, _ in asked]))
         except Exception as error:  # whatever it was, nobody may be left waiting
@@ -108,12 +115,14 @@ class SqliteSessionChecks:
 
 
 def _live(session_id: uuid.UUID, row: Row) -> LiveSession | None:
-    _, used_at, user_id, username, email, role_name, verified, created_at, display_name, locale, proved_at, cookie, acr = row
+    _, used_at, user_id, username, email, role_name, verified, created_at, display_name, locale, proved_at, *more = row
+    cookie, acr, impersonator = more
     role = ROLES.get(role_name)
     if role is None:  # of a newer version, beside this one
         return None
     account = Account(uuid.UUID(user_id), username, email, role, bool(verified), _moment(created_at), display_name, locale)
-    return LiveSession(session_id, _moment(used_at), account, _moment(proved_at), cookie, acr)
+    impersonator_id = uuid.UUID(impersonator) if impersonator else None
+    return LiveSession(session_id, _moment(used_at), account, _moment(proved_at), cookie, acr, impersonator_id)
 
 
 def _moment(text: str) -> datetime:

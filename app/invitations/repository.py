@@ -34,6 +34,12 @@ async def lock_invitation(db: AsyncSession, invitation_id: uuid.UUID) -> Invitat
     return found
 
 
+async def lock_open_for(db: AsyncSession, email_key: str) -> list[Invitation]:
+    """What is open for an address, held until the transaction ends."""
+    query = select(Invitation).where(Invitation.email_key == email_key, IS_OPEN).with_for_update()
+    return list((await db.scalars(query)).all())
+
+
 async def accept_invitation(db: AsyncSession, invitation_id: uuid.UUID, now: datetime) -> bool:
     """True for the one who accepts it."""
     accepted = (
@@ -53,11 +59,6 @@ async def note_account(db: AsyncSession, invitation_id: uuid.UUID, user_id: uuid
 async def withdraw(db: AsyncSession, invitation_id: uuid.UUID, now: datetime) -> bool:
     """True for the one who withdraws it."""
     return bool(await _withdraw(db, Invitation.id == invitation_id, now))
-
-
-async def withdraw_for(db: AsyncSession, email_key: str, now: datetime) -> list[uuid.UUID]:
-    """Withdraw what is open for an address."""
-    return await _withdraw(db, Invitation.email_key == email_key, now)
 
 
 async def withdraw_of(db: AsyncSession, user_id: uuid.UUID, now: datetime) -> list[uuid.UUID]:

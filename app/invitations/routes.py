@@ -1,17 +1,19 @@
-"""/users/invitations, for admins, and /auth/invitations/accept."""
+"""/users/invitations, for staff, and /auth/invitations/accept."""
 
 import uuid
+from typing import Annotated
 
 from fastapi import APIRouter, Response
 
 from app.auth.deps import Auth
 from app.auth.errors import PasswordRejected, RegistrationClosed
-from app.core.caller import PUBLIC, Admin
+from app.core.caller import PUBLIC, Caller, May, fresh
 from app.core.client import ClientOf
-from app.core.deps import Db, DbRead, Now, Transactions
-from app.core.errors import Forbidden, Invalid, Overloaded, TooManyRequests, Unauthenticated
+from app.core.deps import Db, DbRead, Now, ServerOf, Transactions
+from app.core.errors import Forbidden, Invalid, Overloaded, ProofTooOld, ProofTooWeak, TooManyRequests, Unauthenticated
 from app.core.limits import Limited
 from app.core.paging import CursorText, Limit
+from app.core.permissions import is_staff
 from app.core.problems import JSON_BODY, refusals
 from app.core.wire import JSON_ONLY
 from app.invitations import service
@@ -25,7 +27,9 @@ from app.users.models import User
 from app.users.schemas import UserOut
 
 router = APIRouter(tags=["invitations"], dependencies=[JSON_ONLY])
-ADMIN_ONLY = (Unauthenticated, Forbidden)
+STAFF_ONLY = (Unauthenticated, Forbidden)
+MayInvite = Annotated[Caller, May("users:write")]
+MayRead = Annotated[Caller, May("users:read")]
 
 
 @router.post(
@@ -33,16 +37,21 @@ ADMIN_ONLY = (Unauthenticated, Forbidden)
     status_code=201,
     response_model=InvitationOut,
     summary="Invite somebody",
-    responses=refusals(*ADMIN_ONLY, RegistrationClosed, *JSON_BODY, EmailTaken),
+    responses=refusals(*STAFF_ONLY, ProofTooOld, ProofTooWeak, RegistrationClosed, *JSON_BODY, EmailTaken),
 )
-async def invite(body: InvitationIn, caller: Admin, db: Db, kit: Invitations, now: Now) -> Invitation:
-    """Mail an address a link by which it makes an account with this role. An older invitation of the address is withdrawn."""
+async def invite(body: InvitationIn, caller: MayInvite, server: ServerOf, db: Db, kit: Invitations, now: Now) -> Invitation:
+    """Mail an address a link by which it makes an account with this role. An older invitation of the address is withdrawn.
+
+    A role of staff takes a fresh proof, as giving it later does.
+    """
+    if is_staff(body.role):
+        await fresh(server, now, caller)
     return await service.invite(db, kit, caller, body.email, body.role, now)
 
 
-@router.get("/users/invitations", summary="List invitations", responses=refusals(*ADMIN_ONLY, Invalid))
+@router.get("/users/invitations", summary="List invitations", responses=refusals(*STAFF_ONLY, Invalid))
 async def list_invitations(
-    _caller: Admin, db: DbRead, kit: Invitations, limit: Limit = 50, cursor: CursorText = None
+    _caller: MayRead, db: DbRead, kit: Invitations, limit: Limit = 50, cursor: CursorText = None
 ) -> InvitationPageOut:
     """A page of invitations that were neither accepted nor withdrawn, newest first."""
     page = await service.list_invitations(db, kit, cursor, limit)
@@ -55,9 +64,9 @@ async def list_invitations(
     status_code=204,
     response_class=Response,
     summary="Withdraw an invitation",
-    responses=refusals(*ADMIN_ONLY, Invalid, InvitationNotFound),
+    responses=refusals(*STAFF_ONLY, Invalid, InvitationNotFound),
 )
-async def withdraw_invitation(invitation_id: uuid.UUID, caller: Admin, db: Db, now: Now) -> None:
+async def withdraw_invitation(invitation_id: uuid.UUID, caller: MayInvite, db: Db, now: Now) -> None:
     """Take an invitation back. Its link is dead at once."""
     await service.withdraw(db, caller, invitation_id, now)
 

@@ -1,4 +1,4 @@
-"""Inviting people and taking invitations back, accepting one. An invitation is worth as much as the admin who made it."""
+"""Inviting people and taking invitations back, accepting one. An invitation is worth as much as who made it."""
 
 import uuid
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from app.audit.facts import Fact
 from app.auth.deps import AuthKit
 from app.auth.errors import RegistrationClosed
 from app.auth.sockets import REGISTERED
-from app.core.caller import Caller, confirm
+from app.core.caller import Caller
 from app.core.client import Client
 from app.core.crypto import new_id, random_id
 from app.core.errors import Unavailable
-from app.core.paging import read_cursor, write_cursor
-from app.core.permissions import Role
+from app.core.paging import cut_page, read_place
+from app.core.permissions import Permission, Role, covers, holds
 from app.database import Database
 from app.invitations import repository
 from app.invitations.deps import InvitationKit
@@ -30,6 +30,7 @@ from app.tickets import service as tickets
 from app.tickets.service import TicketInvalid
 from app.users import service as users
 from app.users.errors import EmailTaken
+from app.users.holding import check_reach, hold_self
 from app.users.models import User
 from app.users.names import name_key
 
@@ -52,25 +53,30 @@ async def invite(db: AsyncSession, kit: InvitationKit, caller: Caller, email: st
 
     Raises:
         RegistrationClosed: nobody could accept it.
-        EmailTaken: somebody has the address, which an admin may know.
+        OutOfReach: the role, or that of an invitation open for the address, holds more than the caller's.
+        EmailTaken: somebody has the address, which staff may know.
     """
     _check_open(kit)
-    await users.lock_user(db, caller.me.id)
-    await confirm(db, caller, now)
+    acting = await hold_self(db, caller, now)
+    await check_reach(db, caller, acting, Permission.USERS_WRITE, role, now)
     await users.check_email_free(db, email, now)
-    invitation = await _add(db, kit, caller, email, role, now)
+    invitation = await _add(db, kit, caller, acting, email, role, now)
     await jobs.enqueue(db, KIND, {"subject": str(invitation.id), "ticket": str(random_id())}, now)
     await _record(db, Fact.USER_INVITED, caller, now, invitation=str(invitation.id), role=role)
     return invitation
 
 
-async def _add(db: AsyncSession, kit: InvitationKit, caller: Caller, email: str, role: Role, now: datetime) -> Invitation:
+async def _add(
+    db: AsyncSession, kit: InvitationKit, caller: Caller, acting: Role, email: str, role: Role, now: datetime
+) -> Invitation:
     values = {"id": new_id(now), "email": email, "email_key": name_key(email), "role": role, "invited_by": caller.me.id}
     values |= {"created_at": now, "expires_at": now + kit.life}
-    for _ in range(RACES):  # another admin may invite the same address at this moment
-        for withdrawn in await repository.withdraw_for(db, name_key(email), now):
-            await tickets.void(db, withdrawn, now)
-            await _record(db, Fact.INVITATION_WITHDRAWN, caller, now, invitation=str(withdrawn))
+    for _ in range(RACES):  # somebody else may invite the same address at this moment
+        for older in await repository.lock_open_for(db, name_key(email)):
+            await check_reach(db, caller, acting, Permission.USERS_WRITE, Role(older.role), now)
+            await repository.withdraw(db, older.id, now)
+            await tickets.void(db, older.id, now)
+            await _record(db, Fact.INVITATION_WITHDRAWN, caller, now, invitation=str(older.id))
         if (added := await repository.add_invitation(db, values)) is not None:
             return added
     raise Unavailable
@@ -82,14 +88,8 @@ async def list_invitations(db: AsyncSession, kit: InvitationKit, cursor: str | N
     Raises:
         CursorInvalid: the cursor is not one of this listing.
     """
-    after = None
-    if cursor:
-        moment, invitation_id = read_cursor(kit.cursor_key, LISTING, cursor)
-        after = datetime.fromisoformat(moment), uuid.UUID(invitation_id)
-    found = await repository.list_open(db, after, limit + 1)
-    last = found[limit - 1] if len(found) > limit else None
-    place = [last.created_at.isoformat(), str(last.id)] if last else []
-    return Page(found[:limit], write_cursor(kit.cursor_key, LISTING, place) if last else None)
+    found = await repository.list_open(db, read_place(kit.cursor_key, LISTING, cursor), limit + 1)
+    return Page(*cut_page(kit.cursor_key, LISTING, found, limit))
 
 
 async def withdraw(db: AsyncSession, caller: Caller, invitation_id: uuid.UUID, now: datetime) -> None:
@@ -97,9 +97,12 @@ async def withdraw(db: AsyncSession, caller: Caller, invitation_id: uuid.UUID, n
 
     Raises:
         InvitationNotFound: none is open.
+        OutOfReach: its role holds more than the caller's.
     """
-    await users.lock_user(db, caller.me.id)
-    await confirm(db, caller, now)
+    acting = await hold_self(db, caller, now)
+    found = await repository.find_invitation(db, invitation_id)
+    if found is not None:
+        await check_reach(db, caller, acting, Permission.USERS_WRITE, Role(found.role), now)
     if not await repository.withdraw(db, invitation_id, now):
         raise InvitationNotFound
     await tickets.void(db, invitation_id, now)
@@ -189,12 +192,16 @@ async def accept(
 async def _spend(db: AsyncSession, kit: InvitationKit, token: str, invitation: Invitation, now: datetime) -> None:
     # The inviter's row first, as those do who end an inviter's access: so either they come first, or the account is there.
     inviter = await users.lock_user(db, invitation.invited_by) if invitation.invited_by else None
-    if inviter is None or not inviter.active or inviter.role != Role.ADMIN:
+    if inviter is None or not inviter.active or not _may_give(Role(inviter.role), Role(invitation.role)):
         raise TicketInvalid
     ticket = await tickets.check(db, kit.key, token, PURPOSE, now)
     if not await repository.accept_invitation(db, invitation.id, now):
         raise TicketInvalid
     await tickets.spend(db, ticket, invitation.email_key, now)
+
+
+def _may_give(inviter: Role, role: Role) -> bool:
+    return holds(inviter, Permission.USERS_WRITE) and covers(inviter, role)
 
 
 class SendInvitation:

@@ -2,12 +2,21 @@
 
 import uuid
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import JSON, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database import Base, UtcDateTime
+
+
+class State(StrEnum):
+    """How far a job is: it waits, a worker is at it, it was given up."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DEAD = "dead"
 
 
 class Job(Base):

@@ -1,8 +1,10 @@
 """Jobs' part of personal data: later work that is about somebody."""
 
+import re
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -13,7 +15,9 @@ from app.jobs.models import Job
 MANY = 500
 SHOWN = ("id", "kind", "created_at", "run_at", "attempts", "dead_at")
 # Of a payload; what else is in one is a digest, or an id that a secret is derived from.
-SAID = frozenset({"template", "to", "values", "locale", "email", "address", "agent", "request", "user", "subject"})
+SAID = frozenset({"template", "to", "values", "locale", "email", "address", "agent", "request", "user", "subject", "endpoint"})
+
+ADDRESS = re.compile(r"([^\s@<>]?)[^\s@<>]*@([^\s@<>]+)")
 
 
 class JobsAbout:
@@ -47,6 +51,19 @@ async def forget_subjects(db: AsyncSession, subject_ids: Sequence[uuid.UUID]) ->
 
 
 def _shown(jobs: Sequence[Job]) -> list[Record]:
-    return [
-        record(job, *SHOWN) | {"payload": {name: value for name, value in job.payload.items() if name in SAID}} for job in jobs
-    ]
+    return [record(job, *SHOWN) | {"payload": _payload(job)} for job in jobs]
+
+
+def _payload(job: Job) -> dict[str, Any]:
+    return {name: value for name, value in job.payload.items() if name in SAID}
+
+
+def said_of(job: Job) -> dict[str, Any]:
+    """What staff may see of a payload: as the person it is about, with addresses shortened to a***@example.com."""
+    return {name: _shortened(value) for name, value in _payload(job).items()}
+
+
+def _shortened(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _shortened(each) for name, each in value.items()}
+    return ADDRESS.sub(r"\1***@\2", value) if isinstance(value, str) else value

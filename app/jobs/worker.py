@@ -1,9 +1,11 @@
-"""The worker: claims due jobs under a lease, does them, retries with back-off; runs the daily round.
+"""The worker: claims due jobs under a lease, does them, retries with back-off; runs the daily round, and steady work beside it.
 
 Killed at any moment it loses nothing: an unfinished lease runs out and another worker takes the job.
 """
 
 import asyncio
+import contextlib
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,7 +17,7 @@ from app.core.server import Server
 from app.jobs import repository
 from app.jobs.models import Job
 from app.jobs.service import WAKE
-from app.jobs.sockets import DAILY, HANDLERS, NotNow, Work
+from app.jobs.sockets import DAILY, HANDLERS, LOCAL, MAIN, STEADY, Later, NotNow, Work
 
 log = structlog.get_logger()
 LEASE = timedelta(seconds=60)
@@ -23,8 +25,11 @@ TRY_SECONDS = 30.0  # well within the lease
 GIVE_UP_AFTER = timedelta(days=3)
 FIRST_DELAY_SECONDS, MOST_DELAY_SECONDS = 1.0, 300.0
 BATCH = 8
+SLOTS = 24  # jobs at a time of a lane beside the main one
 POLL_SECONDS = 0.5
 DAILY_POLL_SECONDS = 60.0
+STEADY_SECONDS = 1.0
+FINISH_SECONDS = 3.0
 
 
 class JobLost(Exception):
@@ -36,56 +41,125 @@ class Worker:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._woken = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._woken: list[asyncio.Event] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._local = False
         server.database.after_commit.append(self._on_commit)
 
-    def start(self) -> None:
-        """Begin to work in the background."""
-        self._task = asyncio.create_task(self.run())
+    def start(self, *, local: bool = False) -> None:
+        """Begin to work in the background; with `local` only what concerns this process, since another does the jobs."""
+        self._local = local
+        self._tasks = [asyncio.create_task(self._keep_steady())]
+        if not local:
+            self._tasks.append(asyncio.create_task(self._do_jobs()))
+            self._tasks += [asyncio.create_task(self._do_lane(lane)) for lane in lanes_of(self._server) if lane != MAIN]
 
     async def stop(self) -> None:
         """Stop; what was under way is tried again by whoever comes next."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        if self._tasks:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            self._tasks = []
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FINISH_SECONDS):
+                    await run_steady(self._server, self._server.clock(), last=True, local=self._local)
 
-    async def run(self) -> None:
-        """Work until cancelled, whatever fails."""
-        loop = asyncio.get_running_loop()
-        next_daily = 0.0
+    async def _keep_steady(self) -> None:
         while True:
-            self._woken.clear()
-            try:
+            await asyncio.sleep(STEADY_SECONDS * (0.75 + random_fraction() / 2))
+            await run_steady(self._server, self._server.clock(), local=self._local)
+
+    async def _do_jobs(self) -> None:
+        loop = asyncio.get_running_loop()
+        next_daily, woken = 0.0, self._waking()
+        while True:
+            woken.clear()
+            with _outliving():
                 if self._server.problem is None:
                     if loop.time() >= next_daily:
                         await run_daily(self._server, self._server.clock())
                         next_daily = loop.time() + DAILY_POLL_SECONDS
-                    await run_due(self._server)
-            except Exception as error:  # the worker outlives a database that is away
-                log.warning("jobs.paused", error=type(error).__name__, at=frames(error))
-            try:
-                async with asyncio.timeout(POLL_SECONDS * (0.5 + random_fraction())):
-                    await self._woken.wait()
-            except TimeoutError:
-                continue
+                    await run_due(self._server, lane=MAIN)
+            await _rest(woken)
+
+    async def _do_lane(self, lane: str) -> None:
+        """Of a lane beside the main one each job is begun as soon as a slot is free, however long others take."""
+        woken, under_way = self._waking(), set[asyncio.Task[None]]()
+        try:
+            while True:
+                woken.clear()
+                if self._server.problem is None and len(under_way) < SLOTS:
+                    moment = self._server.clock()
+                    with _outliving():
+                        for job in await _claim(self._server, moment, lane, SLOTS - len(under_way)):
+                            task = asyncio.create_task(self._try_apart(job, moment))
+                            under_way.add(task)
+                            task.add_done_callback(under_way.discard)
+                await _rest(woken)
+        finally:
+            for task in under_way:
+                task.cancel()
+
+    async def _try_apart(self, job: Job, now: datetime) -> None:
+        with _outliving():
+            await _try(self._server, job, now)
+
+    def _waking(self) -> asyncio.Event:
+        """Set when something is enqueued; one for each loop, since each clears its own."""
+        woken = asyncio.Event()
+        self._woken.append(woken)
+        return woken
 
     async def _on_commit(self, info: dict[str, Any]) -> None:
         if info.get(WAKE):
-            self._woken.set()
+            for woken in self._woken:
+                woken.set()
 
 
-async def run_due(server: Server, now: datetime | None = None) -> int:
-    """Do what is due until nothing is left; how many tries were made."""
+async def _rest(woken: asyncio.Event) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(POLL_SECONDS * (0.5 + random_fraction())):
+            await woken.wait()
+
+
+@contextlib.contextmanager
+def _outliving() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # the worker outlives a database that is away
+        log.warning("jobs.paused", error=type(error).__name__, at=frames(error))
+
+
+def lanes_of(server: Server) -> list[str]:
+    """The lanes that there are jobs for, the main one first."""
+    return list(dict.fromkeys([MAIN, *(handler.lane for handler in HANDLERS.of(server.parts))]))
+
+
+def _kinds_of(server: Server, lane: str) -> repository.Kinds:
+    """What nobody knows is of the main lane: it fails there, and that is seen."""
+    mine = lane != MAIN
+    kinds = {handler.kind for handler in HANDLERS.of(server.parts) if (handler.lane == lane if mine else handler.lane != MAIN)}
+    return repository.Kinds(frozenset(kinds), others=not mine)
+
+
+async def _claim(server: Server, now: datetime, lane: str, most: int) -> list[Job]:
+    kinds = _kinds_of(server, lane)
+    async with server.database.read() as db:
+        if not await repository.has_due(db, now, kinds):
+            return []
+    async with server.database.write() as db:
+        return await repository.claim_jobs(db, random_id(), now, now + LEASE, most, kinds)
+
+
+async def run_due(server: Server, now: datetime | None = None, *, lane: str | None = None) -> int:
+    """Do what is due until nothing is left, in this lane or in all; how many tries were made."""
+    if lane is None:
+        return sum(await asyncio.gather(*(run_due(server, now, lane=each) for each in lanes_of(server))))
     tries = 0
     while True:
         moment = now or server.clock()
-        async with server.database.read() as db:
-            if not await repository.has_due(db, moment):
-                return tries
-        lease = random_id()
-        async with server.database.write() as db:
-            jobs = await repository.claim_jobs(db, lease, moment, moment + LEASE, BATCH)
+        jobs = await _claim(server, moment, lane, BATCH)
         if not jobs:
             return tries
         await asyncio.gather(*(_try(server, job, moment) for job in jobs))
@@ -99,6 +173,10 @@ async def _try(server: Server, job: Job, now: datetime) -> None:
     try:
         async with asyncio.timeout(TRY_SECONDS):
             await _run(server, Work(job.id, job.payload, now), job.kind)
+    except Later as later:
+        async with server.database.write() as db:
+            await repository.postpone_job(db, job.id, lease, repository.Delay(later.run_at, None, None, None))
+        return
     except Exception as error:  # whatever it was, the job stays and is tried again
         delay = _delay(job, error, max(now, server.clock()))
         dead = delay.dead_at is not None
@@ -123,6 +201,16 @@ async def _run(server: Server, work: Work, kind: str) -> None:
             await handler.run(work)
             return
     raise JobLost(kind)
+
+
+async def run_steady(server: Server, now: datetime, *, last: bool = False, local: bool = False) -> None:
+    """One round of steady work; `last` where the worker stops, `local` where another process does all but this one's own."""
+    parts = [*([] if local else STEADY.of(server.parts)), *LOCAL.of(server.parts)]
+    for part in parts if server.problem is None else ():
+        try:
+            await (part.finish(now) if last else part.tick(now))
+        except Exception as error:  # one that fails must not keep the others from theirs
+            log.warning("jobs.steady_failed", name=part.name, error=type(error).__name__, at=frames(error))
 
 
 async def run_daily(server: Server, now: datetime) -> bool:

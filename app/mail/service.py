@@ -22,7 +22,9 @@ KIND = "mail"
 WIDTH = 76  # of lines of plain text
 NOBODY = ""  # for rows written so that known and unknown accounts cost the same; nothing is sent
 SUBJECTS = {
+    "audit-head": N_("Signed head of the audit log"),
     "password-reset": N_("Reset your password"),
+    "account-made": N_("An account was made for you"),
     "password-changed": N_("Your password was changed"),
     "password-removed": N_("Your password was removed"),
     "password-voided": N_("Your old password no longer works"),
@@ -38,6 +40,7 @@ SUBJECTS = {
     "recovery-codes": N_("New recovery codes were made for your account"),
     "recovery-code-used": N_("A recovery code of your account was used"),
     "second-factor-failed": N_("A sign-in to your account failed at its second step"),
+    "impersonated": N_("Our support looked at your account"),
     "leaving": N_("Your account will be erased"),
     "welcome-back": N_("Your account stays"),
     "verify-email": N_("Confirm your mail address"),

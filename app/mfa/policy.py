@@ -10,7 +10,7 @@ from app.auth.deps import AuthKit
 from app.auth.sockets import FACTORS, Debt, Entry, Grace
 from app.auth.steps import ENROLMENT_REQUIRED, MFA_REQUIRED
 from app.core.assurance import AAL1
-from app.core.permissions import Role
+from app.core.permissions import is_staff
 from app.core.ports import Account
 from app.mfa import repository
 from app.mfa.deps import MfaKit
@@ -57,7 +57,7 @@ class MfaStep:
 
 def applies(kit: MfaKit, account: Account) -> bool:
     """Whether MFA wants this account to have a factor."""
-    return kit.rule == "required" or (kit.rule == "admins" and account.role is Role.ADMIN)
+    return kit.rule == "required" or (kit.rule == "admins" and is_staff(account.role))
 
 
 async def is_required(db: AsyncSession, kit: MfaKit, account: Account) -> bool:

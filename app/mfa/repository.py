@@ -1,6 +1,7 @@
 """SQL of authenticator apps, recovery codes, and who must have a factor."""
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +21,12 @@ async def replace_pending(db: AsyncSession, factor: TotpFactor) -> None:
     await db.execute(delete(TotpFactor).where(TotpFactor.user_id == factor.user_id, TotpFactor.confirmed_at.is_(None)))
     db.add(factor)
     await db.flush()
+
+
+async def list_confirmed(db: AsyncSession, user_ids: Sequence[uuid.UUID]) -> list[TotpFactor]:
+    """The apps that count of these accounts."""
+    confirmed = select(TotpFactor).where(TotpFactor.user_id.in_(user_ids), TotpFactor.confirmed_at.is_not(None))
+    return list((await db.scalars(confirmed)).all())
 
 
 async def find_pending(db: AsyncSession, user_id: uuid.UUID, made_after: datetime) -> TotpFactor | None:

@@ -12,7 +12,7 @@ from app.auth.errors import AttemptInvalid, LastFactor, ProofWrong, TooManyTries
 from app.auth.schemas import LoginOut, ProofOut
 from app.auth.sessions import Pair, end_replaced
 from app.auth.steps import Onto
-from app.core.caller import PUBLIC, Fresh, FreshAdmin, SignedIn, bearer, fresh, signed_in
+from app.core.caller import PUBLIC, Caller, Fresh, May, SignedIn, bearer, fresh, signed_in
 from app.core.client import ClientOf
 from app.core.cookies import DEVICE
 from app.core.csrf import check_origin_if_any
@@ -221,6 +221,14 @@ async def _finish(
     summary="Require or reset somebody's factors",
     responses=refusals(*FRESH, Forbidden, Invalid, *JSON_BODY, UserNotFound, OwnFactors),
 )
-async def set_for(user_id: uuid.UUID, body: UserMfaIn, caller: FreshAdmin, db: Db, auth: Auth, kit: Mfa, now: Now) -> Overview:
+async def set_for(
+    user_id: uuid.UUID,
+    body: UserMfaIn,
+    caller: Annotated[Caller, May("users:factors", fresh=True)],
+    db: Db,
+    auth: Auth,
+    kit: Mfa,
+    now: Now,
+) -> Overview:
     """Require a second factor of somebody, or take theirs away because they lost them. The person is told by mail."""
     return await service.set_for(db, auth, kit, caller, user_id, now, required=body.required, reset=body.reset)

@@ -18,6 +18,7 @@ from app.auth.steps import ENROLMENT_REQUIRED, Onto
 from app.core.caller import Caller, confirm
 from app.core.crypto import new_id, random_160, random_id
 from app.core.errors import TokenInvalid
+from app.core.permissions import Permission
 from app.database import Database
 from app.mail import service as mail
 from app.mfa import repository
@@ -206,11 +207,11 @@ async def set_for(
 
     Raises:
         OwnFactors: they are the caller's.
-        UserNotFound: there is no such account.
+        UserNotFound, OutOfReach: see there.
     """
     if user_id == caller.user_id:
         raise OwnFactors
-    user = await users.hold(db, caller, user_id, now)
+    user = await users.hold(db, caller, user_id, now, Permission.USERS_FACTORS)
     if reset:
         await steps.clear_tries(db, auth, user.id)
         await steps.remove_factors(db, user.id)

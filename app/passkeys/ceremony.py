@@ -118,7 +118,7 @@ def verify_creation(kit: PasskeyKit, credential: CreatedCredential, challenge: b
             expected_rp_id=kit.rp_id,
             expected_origin=list(kit.origins),
         )
-        _check_key(verified.credential_public_key)
+        check_key(verified.credential_public_key)
     except Exception as error:  # whatever an odd answer makes the library stumble over
         raise Untrue(f"{type(error).__name__}: {error}") from error
     if verified.credential_id != _raw(credential.rawId) or len(verified.credential_id) > MOST_ID_BYTES:
@@ -189,8 +189,12 @@ def _check_statement(attestation: dict[str, Any]) -> None:
         raise Untrue("an attestation that we did not ask for")
 
 
-def _check_key(raw: bytes) -> None:
-    """A key that can be loaded, of the algorithm it names, and no dearer to verify by than usual ones."""
+def check_key(raw: bytes) -> None:
+    """A key that can be loaded, of the algorithm it names, and no dearer to verify by than usual ones.
+
+    Raises:
+        Exception: it is none; whatever the library stumbles over.
+    """
     from webauthn.helpers import decode_credential_public_key, decoded_public_key_to_cryptography
 
     key = decode_credential_public_key(raw)

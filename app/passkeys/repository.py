@@ -1,6 +1,7 @@
 """SQL of passkeys. A challenge is taken, and a counter raised, by one statement each."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -113,6 +114,18 @@ async def list_of(db: AsyncSession, user_id: uuid.UUID) -> list[Passkey]:
     """An account's passkeys, oldest first."""
     mine = select(Passkey).where(Passkey.user_id == user_id).order_by(Passkey.created_at, Passkey.id)
     return list((await db.scalars(mine.execution_options(populate_existing=True))).all())
+
+
+async def list_of_many(db: AsyncSession, user_ids: Sequence[uuid.UUID]) -> list[Passkey]:
+    """The passkeys of these accounts, oldest first."""
+    theirs = select(Passkey).where(Passkey.user_id.in_(user_ids)).order_by(Passkey.created_at, Passkey.credential_id)
+    return list((await db.scalars(theirs)).all())
+
+
+async def list_taken(db: AsyncSession, credential_ids: Sequence[bytes]) -> set[bytes]:
+    """Those of these ids that somebody's credential has."""
+    taken = select(Passkey.credential_id).where(Passkey.credential_id.in_(credential_ids))
+    return {bytes(each) for each in await db.scalars(taken)}
 
 
 async def list_credential_ids(db: AsyncSession, user_id: uuid.UUID) -> list[bytes]:

@@ -10,6 +10,7 @@ from app.mail.service import MailKit
 from app.passwords.deps import ResetKit
 from app.passwords.routes import router
 from app.passwords.service import KIND, SendReset, start_reset
+from app.passwords.staff_routes import router as staff_router
 
 
 def install(server: Server) -> None:
@@ -24,4 +25,4 @@ def install(server: Server) -> None:
     server.provide(kit)
     server.plug(HANDLERS, Handler(KIND, SendReset(server.database, kit, server.kit(MailKit))))
     server.plug(START_RESET, start_reset)
-    server.routers.append(router)
+    server.routers += [router, staff_router]

@@ -1,8 +1,11 @@
 """Passwords over the wire."""
 
+from pydantic import BaseModel, Field
+
 from app.auth.schemas import Transport
+from app.core.permissions import Role
 from app.core.wire import Body, Secret, Token
-from app.users.names import Email
+from app.users.names import Email, Locale, Username
 
 
 class ForgotPasswordIn(Body):
@@ -30,3 +33,19 @@ class AcceptedOut(Body):
     """The one answer to every request for a reset."""
 
     detail: str = "If an account has this address, a mail is on its way."
+
+
+class CreateUserIn(Body):
+    """An account to make."""
+
+    username: Username
+    email: Email
+    role: Role = Field(Role.USER, strict=False)
+    password: Secret | None = Field(None, description="Left out: the person is mailed a link to choose one")
+    locale: Locale | None = Field(None, description="Language of mails and pages")
+
+
+class ResetSentOut(BaseModel):
+    """The mail is queued."""
+
+    detail: str = "A mail with a reset link is on its way."

@@ -34,6 +34,7 @@ from app.users.names import name_key
 
 PURPOSE = "password-reset"
 KIND = "password-reset"
+WELCOME, WELCOME_LIFE = "account-made", timedelta(days=7)  # of an account made by staff: its owner does not wait for the mail
 SPREAD = timedelta(seconds=2)  # the worker starts somewhere within: its work tells nobody whether there was any
 
 
@@ -51,9 +52,19 @@ async def start_reset(db: AsyncSession, user: User, client: Client, now: datetim
     await _enqueue(db, user.email, client, now)
 
 
-async def _enqueue(db: AsyncSession, email: str, client: Client, now: datetime) -> None:
+async def send_unasked(db: AsyncSession, user: User, request_id: str, now: datetime) -> None:
+    """A link that staff have mailed. Where those sit is not in the person's record, which is the person's to read."""
+    await _enqueue(db, user.email, Client("", "", request_id), now)
+
+
+async def welcome(db: AsyncSession, user: User, request_id: str, now: datetime) -> None:
+    """A link to choose the first password of an account that staff made."""
+    await _enqueue(db, user.email, Client("", "", request_id), now, WELCOME)
+
+
+async def _enqueue(db: AsyncSession, email: str, client: Client, now: datetime, template: str = PURPOSE) -> None:
     payload = {"email": email, "ticket": str(random_id()), "address": client.address, "request": client.request_id}
-    payload["agent"] = client.user_agent
+    payload |= {"agent": client.user_agent, "template": template}
     await jobs.enqueue(db, KIND, payload, now, delay=SPREAD * random_fraction())
 
 
@@ -73,11 +84,9 @@ class SendReset:
             found = await self._issue(db, work)
         if found is not None:
             user, token = found
-            link = f"{self._kit.url}?token={token}"
-            minutes = str(int(self._kit.life.total_seconds() // 60))
-            await self._mail.deliver(
-                work, PURPOSE, user.email, {"username": user.username, "link": link, "minutes": minutes}, locale=user.locale
-            )
+            values = {"username": user.username, "link": f"{self._kit.url}?token={token}"}
+            values |= {"minutes": str(int(self._kit.life.total_seconds() // 60)), "days": str(WELCOME_LIFE.days)}
+            await self._mail.deliver(work, _template_of(work), user.email, values, locale=user.locale)
 
     async def _issue(self, db: AsyncSession, work: Work) -> tuple[User, str] | None:
         found = await users.find_by_key(db, name_key(work.payload["email"]))
@@ -86,13 +95,20 @@ class SendReset:
             return None
         ticket_id = uuid.UUID(work.payload["ticket"])
         is_first = await tickets.find(db, ticket_id) is None
-        token = await tickets.issue(db, self._kit.key, ticket_id, PURPOSE, user.id, user.email_key, work.now, self._kit.life)
+        life = WELCOME_LIFE if _template_of(work) == WELCOME else self._kit.life
+        token = await tickets.issue(db, self._kit.key, ticket_id, PURPOSE, user.id, user.email_key, work.now, life)
         if token is None:
             return None
         if is_first:
             client = Client(work.payload["address"], work.payload["agent"], work.payload["request"])
             await audit.record(db, Fact.RESET_REQUESTED, client, work.now, subject=user.id)
         return user, token
+
+
+def _template_of(work: Work) -> str:
+    # A job that an older version wrote names none.
+    template: str = work.payload.get("template", PURPOSE)
+    return template
 
 
 async def reset_password(

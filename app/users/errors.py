@@ -28,6 +28,12 @@ class UserNotFound(NotFound):
     title = "No such user"
 
 
+class AccountClosed(AppError):
+    """Nothing can be done with it."""
+
+    code, status, title = "account_closed", 409, "The account is disabled, or its owner left"
+
+
 class LastAdmin(AppError):
     """Nobody could administer the server any more."""
 

@@ -4,7 +4,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Index, String
+from sqlalchemy import Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.permissions import Role
@@ -12,7 +12,16 @@ from app.core.personal import Person
 from app.core.ports import Account
 from app.database import Base, ByteOrdered, UtcDateTime
 
+STAFF, DISABLED = text("role <> 'user'"), text("disabled_at IS NOT NULL")
 KEPT_AFTER_LEAVING = timedelta(days=7)  # within them a sign-in brings the account back
+
+
+def _few(name: str, *columns: str) -> tuple[Index, Index]:
+    """Indexes of the few among a million that searches are narrowed to: nobody else's change pays for them."""
+    return (
+        Index(f"ix_users_staff_by_{name}", *columns, sqlite_where=STAFF, postgresql_where=STAFF),
+        Index(f"ix_users_disabled_by_{name}", *columns, sqlite_where=DISABLED, postgresql_where=DISABLED),
+    )
 
 
 class User(Base):
@@ -25,7 +34,13 @@ class User(Base):
     """
 
     __tablename__ = "users"
-    __table_args__ = (Index(None, "created_at", "id"), Index(None, "role", "id"))
+    __table_args__ = (
+        Index(None, "created_at", "id"),
+        Index(None, "role", "id"),
+        *_few("name", "username_key"),
+        *_few("email", "email_key"),
+        *_few("age", "created_at", "id"),
+    )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     username: Mapped[str] = mapped_column(String(32))

@@ -1,14 +1,32 @@
 """SQL of accounts."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, case, delete, exists, func, literal, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    literal,
+    literal_column,
+    not_,
+    or_,
+    select,
+    true,
+    tuple_,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from app.core.permissions import Role
 from app.core.ports import Account
@@ -16,6 +34,7 @@ from app.database import UtcDateTime, insert_into, run
 from app.users.models import KEPT_AFTER_LEAVING, Candidate, HashScheme, User
 
 COUNTED = 10_000
+WINDOW = 10_000  # how many accounts one statement of a search looks at
 ORDERS: dict[str, Any] = {"created_at": User.created_at, "username": User.username_key, "email": User.email_key}
 ACTIVE_ADMIN = (User.role == Role.ADMIN) & User.disabled_at.is_(None) & User.leaving_at.is_(None)
 
@@ -27,6 +46,7 @@ class Filters:
     beginning: str | None
     role: Role | None
     active: bool | None
+    verified: bool | None = None
 
 
 ACCOUNT = (
@@ -194,6 +214,21 @@ async def list_users(
     return list((await db.scalars(query.order_by(*keys).limit(limit))).all())
 
 
+async def list_ids(
+    db: AsyncSession, filters: Filters, created_until: datetime, after: uuid.UUID | None, limit: int
+) -> list[uuid.UUID]:
+    """Accounts that match and are no younger, in order of id."""
+    query = _matching(select(User.id), filters).where(User.created_at <= created_until)
+    if after is not None:
+        query = query.where(User.id > after)
+    return list((await db.scalars(query.order_by(User.id).limit(limit))).all())
+
+
+async def list_by_ids(db: AsyncSession, user_ids: Iterable[uuid.UUID]) -> list[User]:
+    """Those of these accounts that there are, in order of id."""
+    return list((await db.scalars(select(User).where(User.id.in_(list(user_ids))).order_by(User.id))).all())
+
+
 async def count_users(db: AsyncSession, filters: Filters) -> int:
     """How many match, counted to one more than 10,000."""
     some = _matching(select(User.id), filters).limit(COUNTED + 1).subquery()
@@ -202,14 +237,114 @@ async def count_users(db: AsyncSession, filters: Filters) -> int:
 
 def _matching(query: Select[Any], filters: Filters) -> Select[Any]:
     if filters.beginning:
-        query = query.where(or_(_begins(User.username_key, filters.beginning), _begins(User.email_key, filters.beginning)))
+        query = query.where(or_(begins(User.username_key, filters.beginning), begins(User.email_key, filters.beginning)))
     if filters.role is not None:
         query = query.where(User.role == filters.role)
+    return query.where(*of_status(User, filters))
+
+
+def of_status(user: Any, filters: Filters) -> list[ColumnElement[bool]]:
+    found = []
     if filters.active is not None:
-        query = query.where(User.disabled_at.is_(None) if filters.active else User.disabled_at.is_not(None))
-    return query
+        found.append(user.disabled_at.is_(None) if filters.active else user.disabled_at.is_not(None))
+    if filters.verified is not None:
+        found.append(user.email_verified_at.is_not(None) if filters.verified else user.email_verified_at.is_(None))
+    return found
 
 
-def _begins(column: Any, beginning: str) -> ColumnElement[bool]:
+def begins(column: Any, beginning: str) -> ColumnElement[bool]:
     # A range instead of LIKE: literal whatever the characters, and served by the index on both databases.
     return and_(column >= beginning, column < beginning + "\U0010ffff")
+
+
+Place = tuple[Any, ...]  # the values of a part's columns in one row
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Accounts along one index: by which columns, from which end; `sought` is the one that begins with what is searched for."""
+
+    columns: tuple[InstrumentedAttribute[Any], ...]
+    descending: bool = False
+    sought: InstrumentedAttribute[Any] | None = None
+    but: InstrumentedAttribute[Any] | None = None  # those were in the part before
+
+    def place(self, user: User) -> Place:
+        """Where an account stands in it."""
+        return tuple(getattr(user, column.key) for column in self.columns)
+
+    def read(self, written: Sequence[str]) -> Place:
+        """A place from its text."""
+        return tuple(_value(column, text) for column, text in zip(self.columns, written, strict=True))
+
+
+BY_AGE = (User.created_at, User.id)
+WALKS = {
+    "-created_at": Part(BY_AGE, descending=True),
+    "created_at": Part(BY_AGE),
+    "username": Part((User.username_key,)),
+    "email": Part((User.email_key,)),
+}
+SOUGHT = (
+    Part((User.username_key,), sought=User.username_key),
+    Part((User.email_key,), sought=User.email_key, but=User.username_key),
+)
+
+
+def _value(column: InstrumentedAttribute[Any], text: str) -> Any:
+    if column.key == "created_at":
+        return datetime.fromisoformat(text)
+    return uuid.UUID(text) if column.key == "id" else text
+
+
+def window(part: Part, filters: Filters, after: Place | None) -> Select[Any]:
+    """The next WINDOW accounts of a part. What an index is narrowed to is asked for in here, all else of those found."""
+    query = select(User)
+    if part.sought is not None and filters.beginning:
+        query = query.where(begins(part.sought, filters.beginning))
+    if filters.role not in {None, Role.USER}:
+        query = query.where(User.role != literal_column("'user'"))  # as the index has it, and no parameter
+    if filters.active is False:
+        query = query.where(User.disabled_at.is_not(None))
+    if after is not None:
+        here = tuple_(*part.columns)
+        there = tuple_(*(literal(value, column.type) for value, column in zip(after, part.columns, strict=True)))
+        query = query.where(here < there if part.descending else here > there)
+    keys = (column.desc() for column in part.columns) if part.descending else part.columns
+    return query.order_by(*keys).limit(WINDOW)
+
+
+def _wanted(user: Any, part: Part, filters: Filters) -> list[ColumnElement[bool]]:
+    found = of_status(user, filters)
+    if filters.role is not None:
+        found.append(user.role == filters.role)
+    if part.but is not None and filters.beginning:
+        found.append(not_(begins(getattr(user, str(part.but.key)), filters.beginning)))
+    return found
+
+
+async def list_window(db: AsyncSession, part: Part, filters: Filters, after: Place | None, limit: int) -> list[User]:
+    """Those of the window that match, in order."""
+    user = aliased(User, window(part, filters, after).subquery())
+    query = select(user).where(*_wanted(user, part, filters))
+    columns = [getattr(user, column.key) for column in part.columns]
+    keys = [column.desc() for column in columns] if part.descending else columns
+    return list((await db.scalars(query.order_by(*keys).limit(limit))).all())
+
+
+async def find_end(db: AsyncSession, part: Part, filters: Filters, after: Place | None) -> Place | None:
+    """Where the window ends; None if it held the last account of the part."""
+    query = window(part, filters, after).with_only_columns(*part.columns).offset(WINDOW - 1).limit(1)
+    found = (await db.execute(query)).one_or_none()
+    return tuple(found) if found is not None else None
+
+
+async def count_window(db: AsyncSession, parts: Sequence[Part], filters: Filters) -> tuple[int, bool]:
+    """How many of the first windows match, and whether there may be more."""
+    total, capped = 0, False
+    for part in parts:
+        user = aliased(User, window(part, filters, None).subquery())
+        matching = func.sum(case((and_(true(), *_wanted(user, part, filters)), 1), else_=0))
+        looked, found = (await db.execute(select(func.count(), matching).select_from(user))).one()
+        total, capped = total + (found or 0), capped or looked >= WINDOW
+    return total, capped

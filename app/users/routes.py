@@ -1,4 +1,4 @@
-"""/users/: accounts, for admins."""
+"""/users/: accounts, for staff."""
 
 import uuid
 from typing import Annotated, Literal
@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Response
 from pydantic import AfterValidator
 
-from app.core.caller import Admin
+from app.core.caller import Caller, May
 from app.core.crypto import derive_key
 from app.core.deps import Db, DbRead, Now, ServerOf
-from app.core.errors import Forbidden, Invalid, Unauthenticated
+from app.core.errors import Forbidden, Invalid, ProofTooOld, ProofTooWeak, Unauthenticated
 from app.core.paging import CursorText, Limit
 from app.core.permissions import Role
 from app.core.problems import JSON_BODY, refusals
@@ -24,12 +24,17 @@ from app.users.schemas import RoleIn, StatusIn, UserDetailOut, UserPageOut
 router = APIRouter(prefix="/users", tags=["users"], dependencies=[JSON_ONLY])
 Sort = Literal["created_at", "username", "email", "-created_at", "-username", "-email"]
 Beginning = Annotated[str | None, Query(max_length=254, description="Literal beginning of username or address")]
-ADMIN_ONLY = (Unauthenticated, Forbidden, Invalid)
+STAFF_ONLY = (Unauthenticated, Forbidden, Invalid)
+FRESH = (ProofTooOld, ProofTooWeak)
+MayRead = Annotated[Caller, May("users:read")]
+MayWrite = Annotated[Caller, May("users:write")]
+MayGiveRoles = Annotated[Caller, May("users:roles", fresh=True)]
+MayDelete = Annotated[Caller, May("users:delete", fresh=True)]
 
 
-@router.get("/", summary="List accounts", responses=refusals(*ADMIN_ONLY))
+@router.get("/", summary="List accounts", responses=refusals(*STAFF_ONLY))
 async def list_users(
-    _caller: Admin,
+    _caller: MayRead,
     db: DbRead,
     server: ServerOf,
     limit: Limit = 50,
@@ -51,8 +56,8 @@ async def list_users(
     )
 
 
-@router.get("/{user_id}", response_model=UserDetailOut, summary="One account", responses=refusals(*ADMIN_ONLY, UserNotFound))
-async def get_user(user_id: uuid.UUID, _caller: Admin, db: DbRead) -> User:
+@router.get("/{user_id}", response_model=UserDetailOut, summary="One account", responses=refusals(*STAFF_ONLY, UserNotFound))
+async def get_user(user_id: uuid.UUID, _caller: MayRead, db: DbRead) -> User:
     """One account."""
     return await service.get_user(db, user_id)
 
@@ -61,10 +66,10 @@ async def get_user(user_id: uuid.UUID, _caller: Admin, db: DbRead) -> User:
     "/{user_id}/role",
     response_model=UserDetailOut,
     summary="Give a role",
-    responses=refusals(*ADMIN_ONLY, *JSON_BODY, UserNotFound, LastAdmin),
+    responses=refusals(*STAFF_ONLY, *FRESH, *JSON_BODY, UserNotFound, LastAdmin),
 )
-async def set_role(user_id: uuid.UUID, body: RoleIn, caller: Admin, db: Db, now: Now) -> User:
-    """Give an account a role. A change ends the person's sessions at once."""
+async def set_role(user_id: uuid.UUID, body: RoleIn, caller: MayGiveRoles, db: Db, now: Now) -> User:
+    """Give an account a role. A change ends the person's sessions at once. Needs a fresh proof."""
     return await service.set_role(db, caller, user_id, body.role, now)
 
 
@@ -72,9 +77,9 @@ async def set_role(user_id: uuid.UUID, body: RoleIn, caller: Admin, db: Db, now:
     "/{user_id}/status",
     response_model=UserDetailOut,
     summary="Enable or disable",
-    responses=refusals(*ADMIN_ONLY, *JSON_BODY, UserNotFound, LastAdmin),
+    responses=refusals(*STAFF_ONLY, *JSON_BODY, UserNotFound, LastAdmin),
 )
-async def set_status(user_id: uuid.UUID, body: StatusIn, caller: Admin, db: Db, now: Now) -> User:
+async def set_status(user_id: uuid.UUID, body: StatusIn, caller: MayWrite, db: Db, now: Now) -> User:
     """Allow or forbid an account to be used. Disabling ends the person's sessions at once."""
     return await service.set_active(db, caller, user_id, now, active=body.active)
 
@@ -84,8 +89,8 @@ async def set_status(user_id: uuid.UUID, body: StatusIn, caller: Admin, db: Db, 
     status_code=204,
     response_class=Response,
     summary="Delete an account",
-    responses=refusals(*ADMIN_ONLY, UserNotFound, LastAdmin),
+    responses=refusals(*STAFF_ONLY, *FRESH, UserNotFound, LastAdmin),
 )
-async def delete_user(user_id: uuid.UUID, caller: Admin, db: Db, now: Now) -> None:
-    """Delete an account. The person's sessions end at once."""
+async def delete_user(user_id: uuid.UUID, caller: MayDelete, db: Db, now: Now) -> None:
+    """Delete an account. The person's sessions end at once. Needs a fresh proof."""
     await service.delete_user(db, caller, user_id, now)

@@ -1,7 +1,7 @@
 """What can be done to accounts. Every change locks first, then reads the caller's session again, then acts."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,22 +15,25 @@ from app.core.client import Client
 from app.core.crypto import new_id
 from app.core.errors import TokenInvalid
 from app.core.paging import read_cursor, write_cursor
-from app.core.permissions import Role
+from app.core.permissions import Permission, Role
 from app.core.personal import PERSONAL_DATA
 from app.core.ports import Account
 from app.mail import service as mail
 from app.tickets import service as tickets
-from app.users import repository
-from app.users.errors import EmailTaken, LastAdmin, UsernameReserved, UsernameTaken, UserNotFound
+from app.users import holding, repository
+from app.users.errors import EmailTaken, UsernameReserved, UsernameTaken, UserNotFound
+from app.users.holding import check_reach, hold_with_admins
 from app.users.models import KEPT_AFTER_LEAVING, User
 from app.users.names import RESERVED, name_key
 from app.users.repository import COUNTED, Filters
 from app.users.sockets import ACCESS_ENDED, HOLDS
 
+hold = holding.hold
 get_schemes = repository.list_schemes
 find_by_key = repository.find_by_key
 find_candidate = repository.find_candidate
 find_user = repository.find_user
+list_by_ids = repository.list_by_ids
 lock_user = repository.lock_user
 has_users = repository.has_users
 touch_unchanged = repository.touch_unchanged
@@ -168,14 +171,14 @@ async def set_last_login(db: AsyncSession, user_id: uuid.UUID, moment: datetime 
     await repository.update_user(db, user_id, last_login_at=moment)
 
 
-async def set_email(db: AsyncSession, user: User, email: str, now: datetime) -> None:
-    """Another address, which the person has proved; the row is locked. Links mailed before are void from here on.
+async def set_email(db: AsyncSession, user: User, email: str, now: datetime, *, proved: bool = True) -> None:
+    """Another address, which the person has proved or not; the row is locked. Links mailed before are void from here on.
 
     Raises:
         EmailTaken: somebody else has it, or was faster; or it is kept for somebody.
     """
     key = name_key(email)
-    values = {"email": email, "email_key": key, "email_verified_at": now, "epoch": user.epoch + 1}
+    values = {"email": email, "email_key": key, "email_verified_at": now if proved else None, "epoch": user.epoch + 1}
     if not await repository.set_unique(db, user.id, values):
         raise EmailTaken
     for holds in HOLDS.within(db):
@@ -199,6 +202,11 @@ async def get_user(db: AsyncSession, user_id: uuid.UUID) -> User:
     if user is None:
         raise UserNotFound
     return user
+
+
+async def find_names(db: AsyncSession, user_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID | None, str]:
+    """The usernames of those of these accounts that are there."""
+    return {user.id: user.username for user in await repository.list_by_ids(db, user_ids)}
 
 
 async def get_by_name(db: AsyncSession, name: str) -> User:
@@ -243,13 +251,14 @@ async def set_role(db: AsyncSession, caller: Caller, user_id: uuid.UUID, role: R
     """Give a role; the person's sessions end at once, since their tokens name the old one.
 
     Raises:
-        UserNotFound, LastAdmin: see there.
+        UserNotFound, OutOfReach, LastAdmin: see there.
     """
-    user, admins = await _hold(db, caller, user_id, now)
-    if user.role == role:
+    held = await hold_with_admins(db, caller, user_id, now, Permission.USERS_ROLES)
+    user, before = held.user, held.user.role
+    await check_reach(db, caller, held.acting, Permission.USERS_ROLES, role, now, subject=user_id)
+    if before == role:
         return user
-    _keep_an_admin(user, admins)
-    before = user.role
+    held.keep_an_admin()
     await repository.update_user(db, user.id, role=role, epoch=user.epoch + 1)
     await end_access(db, user.id, "role_changed", now)
     await _record(db, Fact.ROLE_CHANGED, caller, user, now, before=before, after=role)
@@ -260,13 +269,14 @@ async def set_active(db: AsyncSession, caller: Caller, user_id: uuid.UUID, now: 
     """Allow or forbid the account to be used; forbidding ends its sessions at once.
 
     Raises:
-        UserNotFound, LastAdmin: see there.
+        UserNotFound, OutOfReach, LastAdmin: see there.
     """
-    user, admins = await _hold(db, caller, user_id, now)
+    held = await hold_with_admins(db, caller, user_id, now, Permission.USERS_WRITE)
+    user = held.user
     if user.active == active:
         return user
     if not active:
-        _keep_an_admin(user, admins)
+        held.keep_an_admin()
         await tickets.void(db, user.id, now)
         await end_access(db, user.id, "disabled", now)
     await repository.update_user(db, user.id, disabled_at=None if active else now, epoch=user.epoch + 1)
@@ -278,13 +288,13 @@ async def delete_user(db: AsyncSession, caller: Caller, user_id: uuid.UUID, now:
     """Erase the account; its sessions end at once, their rows stay, without the person, until no token of theirs can live.
 
     Raises:
-        UserNotFound, LastAdmin: see there.
+        UserNotFound, OutOfReach, LastAdmin: see there.
     """
-    user, admins = await _hold(db, caller, user_id, now)
-    _keep_an_admin(user, admins)
-    await end_access(db, user.id, "deleted", now)
-    await erase(db, user, now)
-    await _record(db, Fact.USER_DELETED, caller, user, now)
+    held = await hold_with_admins(db, caller, user_id, now, Permission.USERS_DELETE)
+    held.keep_an_admin()
+    await end_access(db, held.user.id, "deleted", now)
+    await erase(db, held.user, now)
+    await _record(db, Fact.USER_DELETED, caller, held.user, now)
 
 
 async def change_profile(db: AsyncSession, caller: Caller, wanted: Mapping[str, str | None], now: datetime) -> User:
@@ -297,6 +307,17 @@ async def change_profile(db: AsyncSession, caller: Caller, wanted: Mapping[str, 
     await confirm(db, caller, now)
     if user is None:
         raise TokenInvalid
+    return await change_profile_of(db, caller, user, wanted, now)
+
+
+async def change_profile_of(
+    db: AsyncSession, caller: Caller, user: User, wanted: Mapping[str, str | None], now: datetime
+) -> User:
+    """The same of an account that the caller holds.
+
+    Raises:
+        UsernameReserved, UsernameTaken: see there.
+    """
     changes = {name: value for name, value in wanted.items() if getattr(user, name) != value}
     if not changes:
         return user
@@ -325,8 +346,9 @@ async def leave(db: AsyncSession, caller: Caller, now: datetime) -> datetime:
     Raises:
         LastAdmin: see there.
     """
-    user, admins = await _hold(db, caller, caller.me.id, now)
-    _keep_an_admin(user, admins)
+    held = await hold_with_admins(db, caller, caller.me.id, now, None)
+    held.keep_an_admin()
+    user = held.user
     await tickets.void(db, user.id, now)
     await end_access(db, user.id, "left", now)
     await repository.update_user(db, user.id, leaving_at=now, epoch=user.epoch + 1)
@@ -361,29 +383,6 @@ async def erase(db: AsyncSession, user: User, now: datetime) -> None:
     person = user.person()
     for part in PERSONAL_DATA.within(db):
         await part.erase(db, person, now)
-
-
-async def hold(db: AsyncSession, caller: Caller, user_id: uuid.UUID, now: datetime) -> User:
-    """Another's account, held, by a caller whose own is held too and whose session is alive.
-
-    Raises:
-        UserNotFound: see there.
-    """
-    return (await _hold(db, caller, user_id, now))[0]
-
-
-async def _hold(db: AsyncSession, caller: Caller, user_id: uuid.UUID, now: datetime) -> tuple[User, set[uuid.UUID]]:
-    wanted = {user_id} | ({caller.user_id} if caller.user_id else set())
-    held = await repository.lock_users_and_admins(db, wanted)
-    await confirm(db, caller, now)
-    if user_id not in held:
-        raise UserNotFound
-    return held[user_id], {user.id for user in held.values() if user.role == Role.ADMIN and user.active and not user.leaving_at}
-
-
-def _keep_an_admin(user: User, admins: set[uuid.UUID]) -> None:
-    if admins == {user.id}:
-        raise LastAdmin
 
 
 async def end_access(db: AsyncSession, user_id: uuid.UUID, reason: str, now: datetime) -> None:

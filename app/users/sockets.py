@@ -1,6 +1,7 @@
 """Where higher packages hear that an account's access has ended, and where they keep names and addresses for somebody."""
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -29,6 +30,12 @@ class Holds(Protocol):
 
     async def holds_email(self, db: AsyncSession, key: str, user_id: uuid.UUID | None, now: datetime) -> bool:
         """Whether this account, or a new one, may not have this address."""
+        ...
+
+    async def held_among(
+        self, db: AsyncSession, username_keys: Sequence[str], email_keys: Sequence[str], now: datetime
+    ) -> set[str]:
+        """Those of these names and addresses that a new account may not have."""
         ...
 
 

@@ -14,6 +14,7 @@ from app.verification.deps import VerificationKit
 from app.verification.mails import Letters
 from app.verification.personal import EmailChangesOf, PendingRegistrationsOf
 from app.verification.routes import router
+from app.verification.staff_routes import router as staff_router
 
 
 def install(server: Server) -> None:
@@ -40,4 +41,4 @@ def install(server: Server) -> None:
     server.plug(DAILY, service.tidy)
     for handler in Letters(server.database, kit, server.kit(MailKit)).handlers():
         server.plug(HANDLERS, handler)
-    server.routers.append(router)
+    server.routers += [router, staff_router]

@@ -1,13 +1,14 @@
 """SQL of pending registrations and of changes of address."""
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, delete, exists, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.database import insert_into
+from app.database import among, insert_into
 from app.users.models import User
 from app.verification.models import EmailChange, PendingRegistration
 
@@ -104,6 +105,24 @@ async def find_holder(db: AsyncSession, email_key: str, now: datetime) -> uuid.U
     )
     found: uuid.UUID | None = await db.scalar(held)
     return found
+
+
+async def list_held(db: AsyncSession, username_keys: Sequence[str], email_keys: Sequence[str], now: datetime) -> set[str]:
+    """Names of registrations that wait, and addresses that may still be taken back, among these."""
+    waiting = select(PendingRegistration.username_key).where(
+        among(db, PendingRegistration.username_key, username_keys), PendingRegistration.reserved_until > now
+    )
+    given_up = (
+        select(EmailChange.old_email_key)
+        .join(User, User.id == EmailChange.user_id)
+        .where(
+            among(db, EmailChange.old_email_key, email_keys),
+            EmailChange.confirmed_at.is_not(None),
+            EmailChange.undone_at.is_(None),
+            EmailChange.forget_at > now,
+        )
+    )
+    return {*(await db.scalars(waiting)), *(await db.scalars(given_up))}
 
 
 async def list_changes(db: AsyncSession, user_id: uuid.UUID) -> list[EmailChange]:

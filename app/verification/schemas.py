@@ -7,6 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from app.core.wire import Body, Token, plain_text
 from app.users.names import Email
+from app.users.schemas import ProfileIn
 
 Code = Annotated[str, Field(min_length=1, max_length=32, examples=["ABCD-EFGH"]), AfterValidator(plain_text)]
 
@@ -60,3 +61,15 @@ class EmailTokenIn(Body):
     """The token of a link that confirms a change of address, or undoes it."""
 
     token: Token
+
+
+class EditUserIn(ProfileIn):
+    """What staff change of somebody's account. What is not named stays; null clears a display name or a locale."""
+
+    email: Email | None = None
+
+    @model_validator(mode="after")
+    def _nobody_is_unreachable(self) -> Self:
+        if "email" in self.model_fields_set and self.email is None:
+            raise PydanticCustomError("email_missing", "An address can be changed, not cleared")
+        return self

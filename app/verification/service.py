@@ -1,6 +1,7 @@
 """Proving an address by a mailed link or code: of an account, or of a registration that waits for it."""
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -171,6 +172,12 @@ class KeptNames:
         """As long as a change of address can be undone; not from the account that gave it up."""
         holder = await repository.find_holder(db, key, now)
         return holder is not None and holder != user_id
+
+    async def held_among(
+        self, db: AsyncSession, username_keys: Sequence[str], email_keys: Sequence[str], now: datetime
+    ) -> set[str]:
+        """Both of many at once."""
+        return await repository.list_held(db, username_keys, email_keys, now)
 
 
 async def tidy(db: AsyncSession, now: datetime) -> None:

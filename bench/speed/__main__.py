@@ -29,7 +29,7 @@ def main() -> None:
         return
     if not has_wrk():
         sys.exit("bench: wrk is not on the PATH, so nothing is measured (Debian: apt-get install wrk)")
-    sizes = SMOKE if arguments.smoke else replace(Sizes(), rounds=arguments.rounds, scale_users=arguments.scale_users)
+    sizes = SMOKE if arguments.smoke else _sizes(arguments)
     chosen = [case for case in CASES if not arguments.only or case.name in arguments.only]
     keeps = not arguments.smoke and sizes.rounds >= LEAST_ROUNDS and (arguments.save or not arguments.only)
     found = measure(chosen, sizes, keeps=keeps)
@@ -66,6 +66,10 @@ def measure(cases: Sequence[Case], sizes: Sizes, *, keeps: bool) -> list[Found]:
     return found
 
 
+def _sizes(arguments: argparse.Namespace) -> Sizes:
+    return replace(Sizes(), rounds=arguments.rounds, scale_users=arguments.scale_users, events=arguments.events)
+
+
 def _others(stand: Stand) -> float:
     """How busy the cores are while nothing of ours has anything to do."""
     busy = Busy.now()
@@ -90,6 +94,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=ORDER, metavar="NAME", help=f"these cases: {', '.join(ORDER)}")
     parser.add_argument("--save", action="store_true", help="keep what --only measures beside the results there are")
     parser.add_argument("--scale-users", type=int, default=1_000_000, metavar="N", help="size of the large database")
+    parser.add_argument("--events", type=int, default=Sizes().events, metavar="N", help="length of the long audit log")
     parser.add_argument("--smoke", action="store_true", help="a little of everything: does it run, never how fast")
     parser.add_argument("--docs", action="store_true", help="only write docs/performance.md from the results there are")
     return parser.parse_args()

@@ -61,7 +61,7 @@ A ratio is the median of the rounds' own ratios; least and greatest are those of
 - "Not seen before": {cold_tokens:,} tokens are shown in turn, four times as many as the server remembers signatures of. None
   is a hit.
 - Raw bcrypt is `bcrypt.checkpw` on as many threads as there are cores, nothing else in the process.
-- A round counts only if every answer has the right status and no connection breaks. Otherwise there is no figure.
+{long_log}- A round counts only if every answer has the right status and no connection breaks. Otherwise there is no figure.
 
 ## The machine
 
@@ -72,6 +72,13 @@ A ratio is the median of the rounds' own ratios; least and greatest are those of
 - A network. Client and server talk over loopback, so these are the costs of the server alone.
 - TLS. It ends at the proxy before this server.
 - A disk that is slow to sync. It sets the pace of logins and refreshes; no code can change that.
+"""
+
+LONG_LOG = """- Pages for staff, and what is done with the long log: {scale_users:,} accounts, {events:,} events of
+  300 days. Two processes write the events by the server's own functions, as one chain under its key, so that `audit verify`
+  finds it whole. One admin asks on one connection, {looks} times for each page in a round; the slowest page of each kind has
+  to be fast enough. One person has one event of a hundred, one address five of a hundred. Each export ends with the newest row.
+  Where a command names other sizes, they were those.
 """
 
 
@@ -91,9 +98,15 @@ def write_docs() -> None:
             connections=32,
             users=first["sizes"]["users"],
             cold_tokens=first["sizes"]["cold_tokens"],
+            long_log=_long_log(cases),
             machines=_machines(cases),
         )
     )
+
+
+def _long_log(cases: Mapping[str, Stored]) -> str:
+    """How the long log is made and looked at; nothing, if it was not measured."""
+    return LONG_LOG.format(**cases["console"]["sizes"]) if "console" in cases else ""
 
 
 def _summary(cases: Mapping[str, Stored]) -> str:

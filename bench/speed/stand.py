@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Self, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 from app.config import load_settings
 from bench.speed.cores import Cores, on, plan
@@ -78,6 +78,7 @@ class Stand:
     lasting: bool = False  # a server once started serves every case that needs one like it: for smoke runs, which are short
     cores: Cores = field(default_factory=plan)
     asked: dict[tuple[int, str, int], dict[str, float]] = field(default_factory=dict)  # of lasting servers, what came of it
+    kept: dict[str, Any] = field(default_factory=dict)  # what one case has filled and another can use
     _ends: ExitStack = field(default_factory=ExitStack)
     _homes: dict[tuple[str, int], Home] = field(default_factory=dict)
     _running: dict[object, ServerProcess] = field(default_factory=dict)

@@ -7,8 +7,8 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
-from app.account import faults
 from app.account.notices import NOTICES
+from app.core import faults
 from app.core.errors import AppError
 from app.core.server import Server
 from tests.account.forms import ORIGIN, Elements, Visitor, check_page

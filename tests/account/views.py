@@ -109,6 +109,7 @@ own("profile", "/account/")
 own("password", "/account/password")
 own("email", "/account/email")
 own("leave", "/account/leave")
+own("activity", "/account/security/activity")
 
 
 @view

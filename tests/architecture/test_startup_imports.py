@@ -10,11 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import ROOT
+from app.infra.memory import THRESHOLDS
+from tests.support.processes import ROOT, free_port
 from tests.support.stacks import Stack
 
 # By the first migration, page, mail, name, passkey.
 LATER = {"alembic", "mako", "jinja2", "aiosmtplib", "ua_parser", "maxminddb", "webauthn"}
+# By METRICS_PORT and OTEL_…; redis-py takes the SDK's other half wherever it is installed.
+ASKED_FOR = {"prometheus_client", "app.metrics.scraping", "app.infra.traces", "opentelemetry.sdk.trace", "opentelemetry.exporter"}
 COMMANDS = {"typer", "app.cli"}
 APPLICATION = {"fastapi", "sqlalchemy.orm", "app.main", "app.assembly", "app.auth"}
 POSTGRES = {"psycopg", "psycopg_binary", "app.infra.sessions_postgres"}
@@ -59,7 +62,7 @@ def test_a_start_loads_its_own_stack_and_nothing_for_later(env: dict[str, str], 
     assert loaded >= APPLICATION
     assert (POSTGRES & loaded, SQLITE & loaded) == ((POSTGRES, set()) if stack.postgres else (set(), SQLITE))
     assert REDIS & loaded == (REDIS if stack.redis else set())
-    assert loaded & (LATER | COMMANDS | TOOLS) == set()
+    assert loaded & (LATER | COMMANDS | TOOLS | ASKED_FOR) == set()
 
 
 def test_what_there_is_to_migrate_and_to_mail_by_is_loaded_and_seen(env: dict[str, str], tmp_path: Path) -> None:
@@ -69,6 +72,11 @@ def test_what_there_is_to_migrate_and_to_mail_by_is_loaded_and_seen(env: dict[st
     loaded = loaded_by(START, env | AS_USUAL | mail | {"DATABASE_URL": empty}, tmp_path)
     assert {"alembic", "aiosmtplib"} <= loaded
     assert "jinja2" not in loaded
+
+
+def test_what_metrics_and_traces_are_made_by_is_loaded_where_they_are_asked_for(env: dict[str, str], tmp_path: Path) -> None:
+    asked = {"METRICS_PORT": str(free_port()), "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
+    assert loaded_by(START, env | AS_USUAL | asked, tmp_path) >= ASKED_FOR
 
 
 def test_the_command_line_loads_no_application_before_a_command_runs(tmp_path: Path) -> None:
@@ -87,3 +95,33 @@ def test_the_installed_command_is_the_command_line() -> None:
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
     module, _, name = scripts["authkeep"].partition(":")
     assert getattr(import_module(module), name) is import_module("app.cli.app").main
+
+
+@pytest.mark.parametrize(
+    ("code", "after"),
+    [
+        ("import app.main", None),
+        (START, THRESHOLDS),
+        ("import sys; sys.argv[1:] = ['--help']\nfrom app.cli.app import main\ntry: main()\nexcept SystemExit: pass", THRESHOLDS),
+    ],
+    ids=["loaded", "ready", "command"],
+)
+def test_nobody_looks_for_garbage_until_all_is_loaded(
+    env: dict[str, str], tmp_path: Path, code: str, after: tuple[int, ...] | None
+) -> None:
+    say = "\nimport gc, json; print(json.dumps([gc.get_threshold(), gc.get_stats()[1]['collections']]))"
+    result = subprocess.run(
+        [sys.executable, "-c", code + say],
+        env={"PYTHONPATH": str(ROOT), **env, **AS_USUAL},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    threshold, looks = json.loads(result.stdout.splitlines()[-1])
+    if after is None:
+        assert threshold[0] > 1_000_000
+        assert looks <= 2  # what Python itself loads comes before
+    else:
+        assert tuple(threshold) == after

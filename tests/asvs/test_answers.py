@@ -129,7 +129,8 @@ async def test_each_call_is_for_those_it_is_meant_for(app: FastAPI, client: http
     user = await new_user(client)
     calls = [(method.upper(), path) for path, item in app.openapi()["paths"].items() for method in item]
     assert set(calls) >= PUBLIC_CALLS
-    anyone = {"user_id": user.id, "session_id": user.id, "invitation_id": user.id, "passkey_id": user.id}
+    anyone = {"user_id": user.id, "session_id": user.id, "invitation_id": user.id, "passkey_id": user.id, "bulk_id": user.id}
+    anyone |= dict.fromkeys(("job_id", "webhook_id", "delivery_id"), user.id)
     closed = [call for call in calls if call not in PUBLIC_CALLS]
     assert len(closed) >= 10
     for method, path in closed:
@@ -140,7 +141,7 @@ async def test_each_call_is_for_those_it_is_meant_for(app: FastAPI, client: http
             answer = await client.request(method, url, json=body, headers=headers)
             assert answer.status_code == 401, (method, path)
             assert answer.headers["www-authenticate"].startswith("Bearer")
-        if path.startswith("/users"):
+        if path.startswith(("/users", "/jobs", "/webhooks")):
             answer = await client.request(method, url, json=body, headers=user.headers)
             assert (answer.status_code, answer.json()["code"]) == (403, "forbidden"), (method, path)
     assert (await client.get("/auth/me", headers=user.headers)).json()["role"] == "user"

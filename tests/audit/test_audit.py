@@ -215,7 +215,11 @@ async def test_no_row_after_a_whole_journey_holds_a_secret_and_no_event_a_mail_a
     everything = await dump_of(server)
     assert "user.password.reset" in everything
     assert [secret for secret in secrets if secret in everything] == []
-    events = json.dumps(await rows_of(server, "audit_events"), default=str)
+    rows = [
+        {name: value for name, value in row.items() if not isinstance(value, bytes)}
+        for row in await rows_of(server, "audit_events")
+    ]
+    events = json.dumps(rows, default=str)
     assert user.email not in events
     assert user.email.partition("@")[0] not in events
     assert "@" not in events

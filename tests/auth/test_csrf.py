@@ -315,3 +315,26 @@ async def test_the_own_origin_is_that_of_public_url(client: AsyncClient, server:
     path = f"/auth/sessions/{uuid.uuid4()}"
     for origin, expected in (("https://auth.example.com", 404), ("http://localhost:8000", 403), ("http://auth.example.com", 403)):
         assert (await client.delete(path, headers={**headers, "Origin": origin})).status_code == expected
+
+
+@pytest.mark.asvs("V3.5.1")
+@pytest.mark.env(CORS_ORIGINS=APP)
+async def test_staffs_routes_take_a_cookie_from_our_own_pages_alone(app: FastAPI, client: AsyncClient, server: Server) -> None:
+    """A flaw in an application of CORS_ORIGINS is none in the administration of people; a token goes from anywhere."""
+    browsing = await sign_in(server, client)
+    await api.make_admin(app, browsing.user.username)
+    path = f"/users/{browsing.user.id}"
+    for headers, status in (
+        ({}, 200),
+        ({"Origin": ORIGIN}, 200),
+        ({"Origin": APP}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+    ):
+        assert (await client.get(path, headers={**browsing.headers, **headers})).status_code == status, headers
+    for headers, status in (({"Origin": APP, **JSON}, 403), ({"Origin": ORIGIN, **JSON}, 200)):
+        answer = await client.post(f"{path}/verify-email", headers={**browsing.headers, **headers})
+        assert answer.status_code == status, headers
+    client.cookies.clear()
+    bearer = await api.login(client, browsing.user.username)
+    client.cookies.clear()
+    assert (await client.get(path, headers={**api.bearer(bearer), "Origin": APP})).status_code == 200

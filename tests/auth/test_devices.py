@@ -12,10 +12,10 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import func, select
 
-from app.auth.device_names import DeviceName, load_names
 from app.auth.devices import KIND
 from app.auth.models import KnownDevice
 from app.config import SettingsError, load_settings
+from app.core.device_names import DeviceName, load_names
 from app.core.server import Server
 from app.jobs.models import Job
 from app.main import create_app

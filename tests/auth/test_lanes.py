@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
 
-from app.auth.lanes import ASSURED, IDENTITY
+from app.auth.lanes import ACTOR, ASSURED, IDENTITY
 from app.core.errors import Unavailable
 from app.core.fastlane import FastLane
 from app.core.ports import Account
@@ -173,7 +173,7 @@ async def test_the_route_that_documents_verify_answers_as_the_lane(
 ) -> None:
     user, admin = await api.new_user(client), await api.new_admin(app, client)
     documented = app.openapi()["paths"]["/auth/verify"]["get"]["responses"]
-    assert set(documented["204"]["headers"]) == {*IDENTITY, ASSURED}
+    assert set(documented["204"]["headers"]) == {*IDENTITY, ASSURED, ACTOR}
     assert {"401", "403", "503"} <= documented.keys()
 
     async def answers() -> list[tuple[int, dict[str, str]]]:

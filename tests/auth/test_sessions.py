@@ -22,7 +22,7 @@ from tests.support import api
 from tests.support.apps import client_of
 from tests.support.clock import TravellingClock
 
-FIELDS = {"id", "device", "address", "created_at", "last_used_at", "expires_at", "current", "user_agent", "place"}
+FIELDS = {"id", "device", "address", "created_at", "last_used_at", "expires_at", "current", "user_agent", "place", "impersonated"}
 
 
 async def list_of(client: AsyncClient, tokens: dict[str, Any]) -> list[dict[str, Any]]:
@@ -172,6 +172,25 @@ WRITES: list[tuple[str, str, dict[str, Any] | None]] = [
     ("POST", "/auth/mfa/recovery-codes", None),
     ("DELETE", "/auth/mfa/remembered-devices", None),
     ("PUT", "/users/{user}/mfa", {"required": True}),
+    ("POST", "/users/{user}/impersonate", {"reason": "ticket 4711"}),
+    ("POST", "/users/", {"username": "somebody71", "email": "somebody71@example.org"}),
+    ("PATCH", "/users/{user}", {"display_name": "Ada"}),
+    ("POST", "/users/{user}/verify-email", None),
+    ("POST", "/users/{user}/password-reset", None),
+    ("DELETE", "/users/{user}/sessions", None),
+    ("DELETE", "/users/{user}/sessions/{theirs}", None),
+    ("DELETE", "/users/{user}/lockouts", None),
+    ("POST", "/users/bulk", {"action": "disable", "filter": {"active": True}}),
+    ("POST", "/users/bulk/{bulk}/stop", None),
+    ("POST", "/users/bulk/{bulk}/resume", None),
+    ("POST", "/jobs/{job}/retry", None),
+    ("DELETE", "/jobs/{job}", None),
+    ("POST", "/webhooks", {"url": "https://93.184.216.34/", "facts": ["user.registered"]}),
+    ("PATCH", "/webhooks/{webhook}", {"enabled": False}),
+    ("DELETE", "/webhooks/{webhook}", None),
+    ("POST", "/webhooks/{webhook}/rotate-secret", {}),
+    ("POST", "/webhooks/{webhook}/test", None),
+    ("POST", "/webhooks/{webhook}/deliveries/{delivery}/replay", None),
     ("POST", "/auth/passkeys/options", None),
     ("POST", "/auth/passkeys", {"credential": SOME_CREDENTIAL}),
     ("PATCH", "/auth/passkeys/{passkey}", {"name": "Key"}),
@@ -199,7 +218,8 @@ async def test_a_write_whose_session_ended_after_the_check_is_refused_and_writes
     second = await api.login(client, admin.username)
     passed = await hook_check(server, monkeypatch, sid_of(admin.tokens), clock)
     before = await everything(server)
-    path = path.format(second=sid_of(second), user=user.id, invitation=user.id, passkey=user.id)
+    others = dict.fromkeys(("invitation", "passkey", "bulk", "job", "webhook", "delivery"), user.id)
+    path = path.format(second=sid_of(second), theirs=sid_of(user.tokens), user=user.id, **others)
     refused = await client.request(method, path, headers=admin.headers, json=body)
     assert (refused.status_code, refused.json()["code"]) == (401, "token_invalid")
     assert passed() == 1  # the check had let it in
@@ -229,7 +249,9 @@ async def test_every_write_of_the_api_is_among_those_tried(app: FastAPI) -> None
         for method, operation in operations.items()
         if operation.get("security") and method != "get" and path != "/auth/logout"
     }
-    names = {"second": "{session_id}", "user": "{user_id}", "invitation": "{invitation_id}", "passkey": "{passkey_id}"}
+    names = {"second": "{session_id}", "theirs": "{session_id}", "user": "{user_id}", "invitation": "{invitation_id}"}
+    names |= {"passkey": "{passkey_id}", "bulk": "{bulk_id}", "job": "{job_id}"}
+    names |= {"webhook": "{webhook_id}", "delivery": "{delivery_id}"}
     assert writes - BY_PASSKEY == {(method, path.format(**names)) for method, path, _ in WRITES}
 
 

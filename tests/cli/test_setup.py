@@ -182,5 +182,5 @@ async def test_after_restore_ends_every_session_and_voids_every_link(
         assert refused["code"] == "ticket_invalid"
         assert await status_of(client, await api.login(client, user.username)) == 200
     (event,) = await events(server, "database.restored")
-    assert event.data == {"sessions": 2, "tickets": 2}
+    assert event.data == {"sessions": 2, "tickets": 2, "position": 0}
     assert "Ended 2 sessions and voided 0 links." in await cli.succeed("after-restore", typed="y\n")

@@ -35,7 +35,26 @@ def test_every_endpoint_is_there(document: dict[str, Any]) -> None:
         POST /auth/invitations/accept
         POST /users/invitations
         GET /users/invitations
+        GET /stats
         DELETE /users/invitations/{invitation_id}
+        GET /jobs
+        POST /jobs/{job_id}/retry
+        DELETE /jobs/{job_id}
+        GET /webhooks
+        POST /webhooks
+        GET /webhooks/{webhook_id}
+        PATCH /webhooks/{webhook_id}
+        DELETE /webhooks/{webhook_id}
+        POST /webhooks/{webhook_id}/rotate-secret
+        POST /webhooks/{webhook_id}/test
+        GET /webhooks/{webhook_id}/deliveries
+        GET /webhooks/{webhook_id}/deliveries/{delivery_id}
+        POST /webhooks/{webhook_id}/deliveries/{delivery_id}/replay
+        POST /users/bulk
+        GET /users/bulk
+        GET /users/bulk/{bulk_id}
+        POST /users/bulk/{bulk_id}/stop
+        POST /users/bulk/{bulk_id}/resume
         POST /auth/login
         POST /auth/login/totp
         POST /auth/login/recovery
@@ -71,11 +90,24 @@ def test_every_endpoint_is_there(document: dict[str, Any]) -> None:
         DELETE /auth/sessions
         DELETE /auth/sessions/{session_id}
         POST /auth/end-session
+        GET /audit/events
+        GET /audit/export
         GET /users/
         GET /users/{user_id}
         PUT /users/{user_id}/role
         PUT /users/{user_id}/status
         DELETE /users/{user_id}
+        POST /users/
+        PATCH /users/{user_id}
+        POST /users/{user_id}/verify-email
+        POST /users/{user_id}/password-reset
+        GET /users/{user_id}/sessions
+        DELETE /users/{user_id}/sessions
+        DELETE /users/{user_id}/sessions/{session_id}
+        GET /users/{user_id}/lockouts
+        DELETE /users/{user_id}/lockouts
+        GET /lockouts
+        POST /users/{user_id}/impersonate
         GET /health/
         GET /health/live
         GET /health/ready

@@ -9,7 +9,7 @@ from httpx2 import AsyncClient
 
 from tests.support import api
 
-PAGES = ("/dev/", "/account/", "/.well-known/")  # they may lead on
+PAGES = ("/dev/", "/account/", "/admin/", "/.well-known/")  # they may lead on
 NOTHING_THERE = {  # of who has no factor
     ("DELETE", "/auth/mfa/totp"),
     ("POST", "/auth/reauthenticate/passkey/options"),
@@ -33,6 +33,10 @@ def fill(path: str, **values: str) -> str:
         "session_id": "x",
         "invitation_id": "x",
         "passkey_id": "x",
+        "bulk_id": "x",
+        "job_id": "x",
+        "webhook_id": "x",
+        "delivery_id": "x",
         "anything": "x",
     } | values
     return re.sub(r"{(\w+)}", lambda match: known[match[1]], path)

@@ -6,8 +6,8 @@ from tests.gateways.application import Application
 from tests.gateways.scene import Header, Scene
 from tests.support.processes import wait_until
 
-FORGED = ["X-Auth-User", "x-auth-user", "X-AUTH-USERNAME", "x-Auth-Roles", "X-Auth-Session"]
-UNDERSCORED = ["X_Auth_User", "x_auth_username", "X_AUTH_ROLES", "X-Auth_Roles", "X_Auth-Session"]
+FORGED = ["X-Auth-User", "x-auth-user", "X-AUTH-USERNAME", "x-Auth-Roles", "X-Auth-Session", "X-Auth-Actor"]
+UNDERSCORED = ["X_Auth_User", "x_auth_username", "X_AUTH_ROLES", "X-Auth_Roles", "X_Auth-Session", "X_AUTH_ACTOR"]
 FORGERIES: list[Header] = [(name, "forged") for name in [*FORGED, *FORGED, *UNDERSCORED]]
 BAD_TOKENS = ["", "Bearer", "Bearer ", "Bearer x", "Bearer a.b.c", "Basic dXNlcjpwYXNz", "Bearer " + "a" * 4000]
 PREFLIGHT = [("Origin", "https://app.example.org"), ("Access-Control-Request-Method", "GET")]

@@ -2,6 +2,7 @@
 
 import json
 import re
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -49,6 +50,15 @@ def good_value(field: str) -> Any:
         "credential": CREDENTIAL,
         "name": f"Name {CANARY}",
         "request": f"request-{CANARY}",
+        "action": "enable",
+        "ids": [str(uuid.uuid4())],
+        "filter": {"q": CANARY},
+        "reason": f"because {CANARY}",
+        "url": f"https://93.184.216.34/{CANARY}",  # an address, so that no name is asked for
+        "description": f"For {CANARY}",
+        "facts": ["user.registered"],
+        "enabled": True,
+        "overlap_hours": 1,
         "new_email": f"{api.new_username()}.{CANARY}@example.org",
     }
     return values[field]
@@ -86,6 +96,8 @@ class Operation:
             del body["attempt"]  # or the username
         if self.path == "/auth/reauthenticate":
             del body["recovery_code"], body["credential"]  # one of the three
+        if self.path == "/users/bulk":
+            del body["role"], body["filter"]  # that of another action; or the ids
         return body
 
     def body_with(self, field: str, raw: str) -> bytes:
@@ -99,7 +111,14 @@ class Operation:
             body = {field: raw}
         if self.path == "/auth/reauthenticate":
             body = {"password": json.dumps(SECRET)} | {field: raw}
+        if self.path == "/users/bulk":
+            body |= {"action": '"set_role"'} if field == "role" else {}
+            body = {name: text for name, text in body.items() if name != "ids" or field != "filter"}
         return ("{" + ", ".join(f'"{name}": {text}' for name, text in body.items()) + "}").encode("utf-8", "surrogatepass")
+
+    def url_of_nothing(self) -> str:
+        """The path with an id in each place that is none."""
+        return self.url(**dict.fromkeys(self.in_path, "x"))
 
     def url(self, **values: str) -> str:
         return re.sub(r"{(\w+)}", lambda match: values[match[1]], self.path)

@@ -34,7 +34,9 @@ async def targets(app: FastAPI, client: AsyncClient) -> list[Sent]:
         if JSON in operation.content:
             signed_in = operation.signed_in and operation.path != "/auth/logout"
             headers = [(b"authorization", admin.headers["Authorization"].encode())] if signed_in else []
-            found.append((operation, operation.url(user_id=target["id"], passkey_id=target["id"]), headers))
+            found.append(
+                (operation, operation.url(user_id=target["id"], passkey_id=target["id"], webhook_id=target["id"]), headers)
+            )
     return found
 
 

@@ -94,7 +94,15 @@ async def test_every_operation_answers_as_its_document_says(app: FastAPI, client
         headers = {}
         if who == "admin":  # another for each, since some operations end sessions, change names or erase accounts
             headers = (await api.new_admin(app, client)).headers
-        ids = {"user_id": target["id"], "session_id": target["id"], "invitation_id": target["id"], "passkey_id": target["id"]}
+        ids = {
+            "user_id": target["id"],
+            "session_id": target["id"],
+            "invitation_id": target["id"],
+            "passkey_id": target["id"],
+            "bulk_id": target["id"],
+            "webhook_id": target["id"],
+            "delivery_id": target["id"],
+        }
         tried[operation.label] = await asyncio.to_thread(try_operation, operation, base_url, headers, ids)
     assert len(tried) == sum(len(methods) for methods in app.openapi()["paths"].values())
     assert all(tried.values()), tried

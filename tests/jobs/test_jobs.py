@@ -246,8 +246,8 @@ async def _idle(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> asyncio.Even
     """Set once the worker has found nothing to do and waits."""
     idle = asyncio.Event()
 
-    async def watched(server: Server, now: Any = None) -> int:
-        tries = await run_due(server, now)
+    async def watched(server: Server, now: Any = None, **lane: Any) -> int:
+        tries = await run_due(server, now, **lane)
         idle.set()
         return tries
 

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient, Response
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 
 from app.audit.facts import Fact
 from app.audit.models import AuditEvent
@@ -16,6 +16,8 @@ from app.core.server import Server
 from app.jobs import service as jobs
 from app.models import (
     Base,
+    BulkAction,
+    BulkItem,
     DevMail,
     EmailChange,
     Invitation,
@@ -26,6 +28,8 @@ from app.models import (
     RememberedDevice,
     Ticket,
     TotpFactor,
+    WebhookAttempt,
+    WebhookDelivery,
 )
 from tests.mail.postman import Postman, rows_of
 from tests.support import api
@@ -129,7 +133,16 @@ async def _rows(server: Server, user: api.User, former: str, wished: str) -> Non
         db.add(RememberedDevice(id=uuid4(), user_id=user_id, user_agent=AGENT, **life))
         db.add(TotpFactor(id=uuid4(), user_id=user_id, secret_sealed=digest, created_at=now, last_step=0))  # not confirmed
         db.add(RecoveryCode(id=uuid4(), user_id=user_id, digest=digest, created_at=now))
+        bulk = uuid4()
+        begun = {"created_at": now, "moved_at": now, "total": 1, "started_by": user_id, "acting_id": user_id, "acting_epoch": 0}
+        db.add(BulkAction(id=bulk, action="disable", state="stopped", filter={"beginning": user.username}, **begun))
+        db.add(BulkItem(bulk_id=bulk, user_id=user_id))
         db.add(MfaRequirement(user_id=user_id, grace_ends_at=soon))
+        event = await db.scalar(select(AuditEvent.id).where(AuditEvent.subject_id == user_id).limit(1))
+        told, sent = uuid4(), {"type": "user.registered", "body": f'{{"subject_id":"{user_id}"}}', "state": "delivered"}
+        moments = {"created_at": now, "due_at": now, "settled_at": now}
+        db.add(WebhookDelivery(id=told, endpoint_id=uuid4(), event_id=event, tries=1, **sent, **moments))
+        db.add(WebhookAttempt(delivery_id=told, at=now, milliseconds=1, status=200, answer=f"welcome {user.username}"))
         await jobs.enqueue(db, "mail", {"template": "password-changed", "to": former, "values": {}}, soon)
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import delete, update
 
 from app.core.server import Server
 from app.models import Job, User
-from app.users import service as users
+from app.users import holding
 from tests.auth.holding import Gate, pool_of
 from tests.auth.scene import assert_dead, events, execute, session_row, sid_of, status_of, two_clients
 from tests.mail.postman import NEW_PASSWORD, Postman, near, rows_of, token_in
@@ -135,7 +135,7 @@ async def test_without_reading_the_session_again_one_would_leave_several_times(
 
     async def believe(*_: Any) -> None: ...
 
-    monkeypatch.setattr(users, "confirm", believe)
+    monkeypatch.setattr(holding, "confirm", believe)
     user = await api.new_user(client)
     answers = await asyncio.gather(*(leave(client, user.headers) for _ in range(20)))
     assert sum(answer.status_code == 202 for answer in answers) > 1

@@ -41,7 +41,7 @@ async def test_what_is_named_changes_and_the_rest_stays(client: AsyncClient, ser
     assert answer.json() == wanted == await me(client, user)
     assert (await patch(client, user, display_name=None)).json() == wanted | {"display_name": None}
     assert (await patch(client, user)).status_code == 200
-    told = [(event.session_id, event.data) for event in await events(server, "user.profile.changed")]
+    told = [(event.session_id, event.said) for event in await events(server, "user.profile.changed")]
     sid = sid_of(user.tokens)
     assert told == [
         (sid, {"fields": ["display_name"]}),

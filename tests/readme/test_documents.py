@@ -17,10 +17,10 @@ from typer.models import CommandInfo
 import app as package
 from app.audit.facts import Fact
 from app.cli.app import cli
-from app.cli.checks import warnings
 from app.cli.users import cli as users
 from app.config import Settings, SettingsError, load_settings
 from app.core.errors import AppError
+from app.core.settings_shown import warnings
 from app.main import create_app
 from scripts import settings_table
 from tests.asvs.source import imports_in, trees
@@ -142,6 +142,7 @@ def test_dependencies_md_names_every_package_that_the_application_imports() -> N
     imported = {each.partition(".")[0] for tree in trees().values() for each in imports_in(tree)}
     foreign = imported - set(sys.stdlib_module_names) - {"app"}
     modules = {"dotenv": "python-dotenv", "email_validator": "email-validator", "ua_parser": "ua-parser"}
+    modules["prometheus_client"] = "prometheus-client"
     told = {name.partition("[")[0].lower() for name in re.findall(r"`([\w.\[\],-]+)`", read("docs/dependencies.md"))}
     assert {modules.get(name, name) for name in foreign} <= told
 

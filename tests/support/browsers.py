@@ -21,8 +21,8 @@ CHROMIUM_ARGS = [
 
 
 def find_chromium() -> str | None:
-    """Where it is."""
-    return shutil.which("chromium")
+    """Where it is; Debian's build for machines without a screen takes a quarter less of the processor."""
+    return shutil.which("chromium-headless-shell") or shutil.which("chromium")
 
 
 @asynccontextmanager

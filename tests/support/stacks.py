@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.postgres import Cluster
+from tests.support.processes import ROOT
 from tests.support.redis import RedisServer
 from tests.support.smtp import SmtpServer
 
@@ -119,3 +120,8 @@ class Templates:
 def new_name() -> str:
     """A database name nobody has."""
     return f"authkeep_{secrets.token_hex(6)}"
+
+
+def newest_migration() -> str:
+    """The revision of the newest migration that is there."""
+    return max(file.name[:4] for file in (ROOT / "migrations" / "versions").glob("0*.py"))

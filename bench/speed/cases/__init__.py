@@ -1,6 +1,19 @@
 """What is measured, in the order of the table."""
 
-from bench.speed.cases import crowded, logins, memory, reading, refreshing, scale, starting, workers
+from bench.speed.cases import (
+    bringing,
+    console,
+    crowded,
+    log,
+    logins,
+    memory,
+    metrics,
+    reading,
+    refreshing,
+    scale,
+    starting,
+    workers,
+)
 from bench.speed.run import Case
 
 CASES: tuple[Case, ...] = (
@@ -12,4 +25,8 @@ CASES: tuple[Case, ...] = (
     *memory.CASES,
     *starting.CASES,
     *scale.CASES,
+    *metrics.CASES,
+    *console.CASES,
+    *log.CASES,
+    *bringing.CASES,
 )

@@ -17,7 +17,18 @@ from fastapi import Depends, Request
 from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
 
-from authkeep_client.verdict import LEVELS, User, check_assured, forbidden, not_proved, not_signed_in, unavailable, user_of
+from authkeep_client.verdict import (
+    ACTOR,
+    LEVELS,
+    User,
+    check_assured,
+    forbidden,
+    not_proved,
+    not_signed_in,
+    not_themselves,
+    unavailable,
+    user_of,
+)
 
 MAX_CACHE_SECONDS = 30
 MAX_REMEMBERED = 10_000
@@ -169,6 +180,8 @@ class Authkeep:
         if answer.status_code == 401:
             known = challenge and f'error="{INSUFFICIENT}"' in answer.headers.get("WWW-Authenticate", "")
             raise not_proved(challenge) if known else not_signed_in()
+        if answer.status_code == 403 and asked is not None and ACTOR in answer.headers:
+            raise not_themselves()
         log.warning("Authkeep answered %d", answer.status_code)
         raise unavailable()
 

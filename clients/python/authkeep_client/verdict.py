@@ -6,6 +6,7 @@ from uuid import UUID
 import httpx2
 from fastapi import HTTPException
 
+ACTOR = "X-Auth-Actor"
 LEVELS = ("aal1", "aal2", "aal2-phr")  # each is as good as those before it
 
 
@@ -17,6 +18,7 @@ class User:
     username: str
     roles: frozenset[str]
     session_id: UUID
+    impersonator: UUID | None = None  # who really acts: somebody of the staff, who is to see and to change nothing
 
 
 def not_signed_in(challenge: str = 'Bearer error="invalid_token"') -> HTTPException:
@@ -29,6 +31,10 @@ def not_proved(challenge: str) -> HTTPException:
 
 def forbidden() -> HTTPException:
     return HTTPException(403, "This needs a role that you do not have.")
+
+
+def not_themselves() -> HTTPException:
+    return HTTPException(403, "Not while you act as somebody else.")
 
 
 def unavailable() -> HTTPException:
@@ -49,6 +55,7 @@ def user_of(headers: httpx2.Headers) -> User:
         username=_only(headers, "X-Auth-Username"),
         roles=roles,
         session_id=_uuid(_only(headers, "X-Auth-Session")),
+        impersonator=_uuid(_only(headers, ACTOR)) if ACTOR in headers else None,
     )
 
 

@@ -1,18 +1,23 @@
 """What a page says of a refusal: by field where it is about one, in the reader's language, and never with what was sent."""
 
-from app.auth.password_rules import MIN_LENGTH, PasswordPolicy
 from app.core.errors import AppError, FieldError
 from app.core.i18n import N_, translate
 
 # By an error's code.
 REFUSALS = {
+    "account_closed": N_("Nobody can use this account at the moment."),
     "attempt_invalid": N_("It took too long, or there were too many tries. Begin again with the first step."),
+    "bulk_busy": N_("Four bulk actions are under way. Wait until one of them is done."),
+    "bulk_not_running": N_("This bulk action is not under way any more."),
+    "bulk_not_stopped": N_("This bulk action is not stopped."),
     "content_too_large": N_("What was sent is too large."),
     "csrf_refused": N_("The page was open for too long, or you signed in or out meanwhile. Open it again and try once more."),
     "email_taken": N_("This address already has an account. Sign in, or reset the password."),
     "forbidden": N_("You are not allowed to do this."),
+    "impersonated": N_("You act as somebody else at the moment. Stop that first."),
     "insufficient_user_authentication": N_("Confirm first that it is you."),
     "internal_error": N_("Something went wrong on our side. Try again."),
+    "job_running": N_("The job runs at this moment. Look again when it has ended."),
     "last_admin": N_("You are the only admin. Make somebody else one first."),
     "last_factor": N_("You must have a second factor here. Add another one before you remove the last."),
     "login_failed": N_("The username or the password is wrong."),
@@ -38,16 +43,19 @@ REFUSALS = {
     "too_many_passkeys": N_("There is no room for another passkey. Remove one first."),
     "too_many_requests": N_("That was tried too often. Wait a moment and try again."),
     "too_many_tries": N_("There were too many failed tries. Wait a moment and try again."),
+    "too_many_webhooks": N_("There is no room for another webhook. Remove one first."),
     "unauthenticated": N_("Sign in first."),
     "unavailable": N_("This can't be done at the moment. Try again in a few seconds."),
     "unsupported_media_type": N_("What was sent could not be read. Open the page again and try once more."),
     "username_taken": N_("This username is taken. Choose another one."),
     "validation_error": N_("Something in the form is not right."),
+    "webhook_disabled": N_("The webhook is disabled. Enable it first."),
 }
 TITLES = {
     "attempt_invalid": N_("This sign-in can't go on"),
     "csrf_refused": N_("Please try again"),
     "forbidden": N_("Not allowed"),
+    "impersonated": N_("Not while you act as somebody else"),
     "not_found": N_("Page not found"),
     "registration_closed": N_("No new accounts"),
     "ticket_invalid": N_("This link no longer works"),
@@ -57,6 +65,7 @@ TITLES = {
 TITLE = N_("That did not work")
 # By the code of a field's fault: the rules on passwords (app/auth/password_rules.py), and what else needs words of its own.
 FAULTS = {
+    "changed_meanwhile": N_("The account was changed meanwhile. Look at it again before you go on."),
     "code_invalid": N_("This code is not right, or no longer good. After five wrong ones in a day only the link works."),
     "common": N_("This password is among those that attackers try first. Choose one that is yours alone."),
     "email_unchanged": N_("This is your address already."),
@@ -67,22 +76,27 @@ FAULTS = {
     "too_long": N_("Use at most 128 characters."),
     "too_short": N_("The password is too short. Use at least %(least)s characters."),
     "username_reserved": N_("This username is reserved. Choose another one."),
+    "url_refused": N_("This address does not lead to a host of the public internet."),
     "unprintable": N_("Control characters are not allowed."),
 }
 # By field, for all other faults of it.
 FIELDS = {
     "code": N_("Type the 8 characters of the code in our message."),
     "current_password": N_("Type your current password."),
+    "description": N_("Use at most 100 visible characters."),
     "display_name": N_("Use at most 64 visible characters."),
     "email": N_("Type a whole mail address, such as name@example.com."),
+    "facts": N_("Choose at least one event."),
     "locale": N_("Choose one of the languages."),
     "name": N_("Use 1 to 64 visible characters."),
     "new_email": N_("Type a whole mail address, such as name@example.com."),
     "new_password": N_("Type a password."),
     "otp": N_("Type the six digits that the app shows."),
     "password": N_("Type a password."),
+    "reason": N_("Say why, in 3 to 200 characters."),
     "recovery_code": N_("Type one of your recovery codes."),
     "sure": N_("Tick the box to confirm."),
+    "url": N_("Type a whole address that begins with https://, without a user or password in it."),
     "username": N_("Use 3 to 32 letters (a to z) and digits, without spaces or accents."),
 }
 # By an error's code, the field that it is about: the first of these that the form has.
@@ -104,19 +118,19 @@ def title_of(error: AppError, locale: str) -> str:
     return translate(locale, TITLES.get(error.code, TITLE))
 
 
-def fault_text(fault: FieldError, locale: str, policy: PasswordPolicy) -> str:
-    """A field's fault in a sentence."""
+def fault_text(fault: FieldError, locale: str, least: int) -> str:
+    """A field's fault in a sentence; a password has at least `least` characters."""
     field = str(fault.loc[-1]) if fault.loc else ""
     text = FAULTS.get(fault.code) or FIELDS.get(field, REFUSALS["validation_error"])
-    return translate(locale, text, least=MIN_LENGTH[policy]) if "%(" in text else translate(locale, text)
+    return translate(locale, text, least=least) if "%(" in text else translate(locale, text)
 
 
-def by_field(error: AppError, locale: str, policy: PasswordPolicy, shown: frozenset[str]) -> dict[str, str]:
+def by_field(error: AppError, locale: str, least: int, shown: frozenset[str]) -> dict[str, str]:
     """What to say at which field of a form; under "" what is about none of the fields shown."""
     said: dict[str, list[str]] = {}
     for fault in error.errors:
         field = str(fault.loc[-1]) if fault.loc else ""
-        text = fault_text(fault, locale, policy)
+        text = fault_text(fault, locale, least)
         texts = said.setdefault(field if field in shown else "", [])
         if text not in texts:
             texts.append(text)

@@ -1,0 +1,110 @@
+"""Where signed heads go: files, standard output, mail; out of reach of whoever owns the database."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import structlog
+
+from app.audit.chain import Head
+from app.audit.sockets import HeadSink
+from app.database import Database
+from app.mail import service as mail
+
+log = structlog.get_logger()
+KEEP_SECONDS = 2.0
+MAILED_EVERY = timedelta(days=1)
+
+
+class Sinks:
+    """All sinks of a server. What one of them could not keep is given to it again, or a newer head instead."""
+
+    def __init__(self, sinks: Callable[[], Sequence[HeadSink]]) -> None:
+        self._sinks = sinks
+        self._left: dict[str, Head] = {}
+
+    async def tell(self, head: Head | None) -> None:
+        """Give a head to every sink, and without one what is left to those that failed; raises nothing."""
+        for sink in self._sinks():
+            told = head or self._left.get(sink.name)
+            if told is None:
+                continue
+            try:
+                async with asyncio.timeout(KEEP_SECONDS):
+                    await sink.keep(told)
+                self._left.pop(sink.name, None)
+            except Exception as error:  # a disk that is full must not stop the chain
+                self._left[sink.name] = told
+                log.warning("audit.head_not_kept", sink=sink.name, error=type(error).__name__)
+
+
+class FileSink:
+    """One line a head, appended and on the disk before it counts as kept."""
+
+    def __init__(self, path: Path) -> None:
+        self.name = f"file:{path}"
+        self._path = path
+
+    async def keep(self, head: Head) -> None:
+        """See `HeadSink.keep`."""
+        await asyncio.to_thread(self._append, head.line())
+
+    def _append(self, line: str) -> None:
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(self._path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+        with os.fdopen(descriptor, "ab") as file:
+            file.write(line.encode() + b"\n")  # one write: lines of several servers don't mix
+            file.flush()
+            os.fsync(file.fileno())
+
+
+class StdoutSink:
+    """Standard output, for whoever collects logs."""
+
+    name = "stdout"
+
+    async def keep(self, head: Head) -> None:
+        """See `HeadSink.keep`."""
+        sys.stdout.write(head.line() + "\n")
+        sys.stdout.flush()
+
+
+class MailSink:
+    """A mail a day, and one for each cut and restore."""
+
+    def __init__(self, database: Database, address: str) -> None:
+        self.name = f"mail:{address}"
+        self._database = database
+        self._address = address
+        self._mailed_at: datetime | None = None
+
+    async def keep(self, head: Head) -> None:
+        """See `HeadSink.keep`."""
+        if head.kind == "head" and self._mailed_at is not None and head.at - self._mailed_at < MAILED_EVERY:
+            return
+        async with self._database.write() as db:
+            values = {
+                "kind": head.kind,
+                "position": str(head.position),
+                "line": head.line(),
+                "at": f"{head.at:%Y-%m-%d %H:%M} UTC",
+            }
+            await mail.enqueue(db, "audit-head", self._address, head.at, **values)
+        self._mailed_at = head.at
+
+
+def read_sinks(names: Sequence[str], database: Database) -> list[HeadSink]:
+    """The sinks that HEAD_SINKS names; `app/config.py` has checked the names."""
+    found: list[HeadSink] = []
+    for name in names:
+        kind, _, where = name.partition(":")
+        if kind == "file":
+            found.append(FileSink(Path(where)))
+        elif kind == "mail":
+            found.append(MailSink(database, where))
+        else:
+            found.append(StdoutSink())
+    return found
