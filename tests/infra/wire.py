@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import time
 from dataclasses import dataclass
 from typing import Any, Self
+
+IDLE_SECONDS = 1.0  # a connection that rested longer is replaced: uvicorn closes those that rest for five
 
 
 @dataclass(frozen=True)
@@ -18,12 +21,13 @@ class Reply:
 
 
 class Wire:
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self._writer = reader, writer
+    def __init__(self, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._port, self._reader, self._writer = port, reader, writer
+        self._used = time.monotonic()
 
     @classmethod
     async def open(cls, port: int) -> Self:
-        return cls(*await asyncio.open_connection("127.0.0.1", port))
+        return cls(port, *await asyncio.open_connection("127.0.0.1", port))
 
     async def send(self, method: str, path: str, token: str | None = None, body: Any = None) -> Reply:
         """One request and its answer."""
@@ -31,11 +35,16 @@ class Wire:
         lines = [f"{method} {path} HTTP/1.1", "Host: localhost:8000", f"Content-Length: {len(content)}"]
         lines += ["Content-Type: application/json"] if content else []
         lines += [f"Authorization: Bearer {token}"] if token else []
+        if time.monotonic() - self._used > IDLE_SECONDS:
+            self.close()
+            self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
         self._writer.write("\r\n".join([*lines, "", ""]).encode() + content)
         head, *rest = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1").rstrip().split("\r\n")
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in rest)}
         status = int(head.split()[1])
-        return Reply(status, headers, await self._reader.readexactly(int(headers.get("content-length", "0"))))
+        content = await self._reader.readexactly(int(headers.get("content-length", "0")))
+        self._used = time.monotonic()
+        return Reply(status, headers, content)
 
     def close(self) -> None:
         self._writer.close()

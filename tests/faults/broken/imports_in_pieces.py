@@ -11,7 +11,7 @@ from app.transfer.service import Importing
 from app.users import many
 from tests.faults.launching import launch, put
 
-APART_SECONDS = 0.05
+APART_SECONDS = 0.25
 add, create_users = Importing._add, many.create_users
 
 
