@@ -37,8 +37,8 @@ async def show_home(desk: Annotated[Desk, At("stats:read")], db: DbRead, now: No
     overview = await service.look(db, now)
     health = await report(HEALTH.of(desk.server.parts))
     spans = [
-        ("hours", desk.say(N_("The last 24 hours")), overview.hours),
-        ("days", desk.say(N_("The last 30 days")), overview.days),
+        ("hours", desk.say(N_("The last 24 hours")), overview.hours, "%H:%M"),
+        ("days", desk.say(N_("The last 30 days")), overview.days, "%m-%d"),
     ]
     return desk.show(
         "home",
@@ -50,12 +50,13 @@ async def show_home(desk: Annotated[Desk, At("stats:read")], db: DbRead, now: No
             (desk.say(CHECKS.get(name, name)), desk.say(STATES.get(state, state)), state) for name, state in health.checks.items()
         ],
         version=__version__,
-        spans=[(name, label, points, _charts(desk, name, points)) for name, label, points in spans],
+        spans=[(name, label, points, _charts(desk, name, points, form)) for name, label, points, form in spans],
         grouped=grouped,
     )
 
 
-def _charts(desk: Desk, span: str, points: Sequence[Point]) -> list[Chart]:
+def _charts(desk: Desk, span: str, points: Sequence[Point], form: str) -> list[Chart]:
     return [
-        chart(f"{span}-{name}", desk.say(label), [getattr(point, name) for point in points]) for name, label in LABELS.items()
+        chart(f"{span}-{name}", desk.say(label), [(point.at.strftime(form), getattr(point, name)) for point in points])
+        for name, label in LABELS.items()
     ]

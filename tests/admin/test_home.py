@@ -30,11 +30,13 @@ def overview(answer: Any) -> Elements:
 
 
 def test_the_highest_bar_is_full_and_one_among_many_is_seen() -> None:
-    drawn = chart("x", "Logins", [0, 10_000, 1, 5_000])
+    drawn = chart("x", "Logins", [("10:00", 0), ("11:00", 10_000), ("12:00", 1), ("13:00", 5_000)])
     assert [(bar.y, bar.height) for bar in drawn.bars] == [(0, HEIGHT), (HEIGHT - LEAST, LEAST), (30, 30)]
     assert all(0 <= bar.x <= drawn.width - drawn.bar for bar in drawn.bars)
     assert (drawn.total, drawn.peak) == ("15\u202f001", "10\u202f000")
-    assert chart("x", "Logins", [0, 0]).bars == []
+    assert [bar.says for bar in drawn.bars] == ["11:00: 10\u202f000", "12:00: 1", "13:00: 5\u202f000"]
+    assert drawn.ticks == ["10:00", "12:00", "13:00"]
+    assert chart("x", "Logins", [("10:00", 0), ("11:00", 0)]).bars == []
     assert grouped(None) == "–"
 
 
@@ -62,6 +64,11 @@ async def test_numbers_charts_and_tables_agree(app: FastAPI, client: AsyncClient
     totals = [part.partition("</strong>")[0] for part in shown.text.split("<strong>")[1:]]
     assert totals == ["1", "1", "7", "1", "1", "10"]
     assert shown.text.count('data-label="Failed logins">7</td>') == 2
+    assert f"<title>{clock() - timedelta(hours=5):%H}:00: 7</title>" in shown.text
+    ticks = [part.partition("</small>")[0] for part in shown.text.split('<small class="ticks" aria-hidden="true">')[1:]]
+    hours = "".join(f"<span>{clock() - timedelta(hours=back):%H}:00</span>" for back in (23, 11, 0))
+    days = "".join(f"<span>{clock() - timedelta(days=back):%m-%d}</span>" for back in (29, 14, 0))
+    assert ticks == [hours, hours, hours, days, days, days]
     for svg in elements.named("svg"):
         assert svg["role"] == "img"
         for name in str(svg["aria-labelledby"]).split():
