@@ -5,7 +5,8 @@ cut, and a bare pre-hash could be cracked from other sites' leaks). Argon2id as 
 verified (`app/auth/foreign.py`, bcrypt over SHA-256 as Django has it, Argon2 of any cost), and replaced at the first login.
 
 Tokens: compact JWS, HS256 alone. The kinds never stand in for each other: typ, key and audience are all checked
-(RFC 8725 section 3.12).
+(RFC 8725 section 3.12). Headers as we write them are compared as text and their tokens verified here; a token with any other
+spelling of a header is joserfc's to judge (docs/adr/0026).
 """
 
 import json
@@ -22,7 +23,7 @@ from typing import Any
 
 import bcrypt
 from argon2 import Type
-from joserfc import jws, jwt
+from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 from pwdlib.exceptions import PwdlibError
@@ -32,7 +33,7 @@ from pwdlib.hashers.bcrypt import BcryptHasher
 from app.auth import foreign
 from app.auth.password_rules import normalise
 from app.core.assurance import LEVELS, level_of
-from app.core.crypto import b64encode, derive_key, keyed_digest
+from app.core.crypto import b64decode, b64encode, derive_key, equal, keyed_digest
 from app.core.errors import TokenInvalid
 from app.core.ports import Account, SessionFacts
 
@@ -54,6 +55,7 @@ ARGON2_DECOY = (
 
 ALGORITHM = "HS256"
 ACCESS, REFRESH = "at+jwt", "rt+jwt"
+JSON = json.JSONEncoder(separators=(",", ":"))
 COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 MAX_TOKEN = 4096
 END_OF_TIME = 253_402_300_800  # the year 10000, which datetime does not know
@@ -200,7 +202,8 @@ class Tokens:
         self.issuer = issuer
         self.access_life = access_life
         self._refresh_id_key = derive_key(secret, "refresh-token-id")
-        self._keys = {ACCESS: OctKey.import_key(secret), REFRESH: OctKey.import_key(derive_key(secret, "refresh-token"))}
+        self._keys = {ACCESS: secret.encode(), REFRESH: derive_key(secret, "refresh-token")}
+        self._headers = {kind: b64encode(_written({"typ": kind, "alg": ALGORITHM})) for kind in self._keys}
         # Good signatures by their token's digest; what depends on the moment is compared at each use.
         self._good: OrderedDict[bytes, AccessClaims] = OrderedDict()
         self._audiences = {ACCESS: issuer, REFRESH: f"{issuer}/auth/refresh"}
@@ -275,14 +278,17 @@ class Tokens:
             "exp": int(expires.timestamp()),
             **more,
         }
-        return jwt.encode({"alg": ALGORITHM, "typ": kind}, claims, self._keys[kind], algorithms=[ALGORITHM])
+        content = f"{self._headers[kind]}.{b64encode(_written(claims))}"
+        return f"{content}.{self._sign(kind, content)}"
+
+    def _sign(self, kind: str, content: str) -> str:
+        return b64encode(hmac_digest(self._keys[kind], content.encode(), "sha256"))
 
     def _read(self, kind: str, token: str, now: datetime) -> dict[str, Any]:
         if len(token) > MAX_TOKEN or not COMPACT.fullmatch(token):
             raise TokenInvalid
         try:
-            parsed = jws.deserialize_compact(token.encode(), self._keys[kind], algorithms=[ALGORITHM])
-            claims = json.loads(parsed.payload)
+            claims = json.loads(self._verify(kind, token))
         except (JoseError, ValueError, TypeError, KeyError, RecursionError):
             raise TokenInvalid from None
         if not isinstance(claims, dict):
@@ -290,13 +296,31 @@ class Tokens:
         strings = ("iss", "aud", "sub", "sid", "jti")
         moments = (claims.get("exp"), claims.get("nbf", 0))
         well_formed = all(isinstance(claims.get(name), str) for name in strings) and all(map(_is_moment, moments))
-        if not well_formed or parsed.headers().get("typ") != kind:
+        if not well_formed:
             raise TokenInvalid
         if claims["iss"] != self.issuer or claims["aud"] != self._audiences[kind] or claims["exp"] <= now.timestamp():
             raise TokenInvalid
         if claims.get("nbf", 0) > now.timestamp():
             raise TokenInvalid
         return claims
+
+    def _verify(self, kind: str, token: str) -> bytes:
+        """The payload of a token of this kind with a good signature."""
+        content, _, signature = token.rpartition(".")
+        header, _, payload = content.partition(".")
+        if header == self._headers[kind]:  # says the kind and the algorithm, and nothing else
+            raw = b64decode(payload) if equal(signature.encode(), self._sign(kind, content).encode()) else None
+            if raw is None:
+                raise TokenInvalid
+            return raw
+        parsed = jws.deserialize_compact(token.encode(), OctKey.import_key(self._keys[kind]), algorithms=[ALGORITHM])
+        if parsed.headers().get("typ") != kind or parsed.payload is None:
+            raise TokenInvalid
+        return parsed.payload
+
+
+def _written(members: dict[str, Any]) -> bytes:
+    return JSON.encode(members).encode()
 
 
 def _auth_time(claims: dict[str, Any]) -> datetime:

@@ -38,8 +38,8 @@ def decode(part: str) -> Any:
 
 
 def signed(header: Any, claims: Any, key: bytes, hash_name: str = "sha256") -> str:
-    """A compact JWS of whatever; bytes are taken as they are."""
-    parts = [part if isinstance(part, bytes) else json.dumps(part).encode() for part in (header, claims)]
+    """A compact JWS of whatever, written as the server writes it; bytes are taken as they are."""
+    parts = [part if isinstance(part, bytes) else json.dumps(part, separators=(",", ":")).encode() for part in (header, claims)]
     text = ".".join(map(encode, parts))
     return f"{text}.{encode(hmac.digest(key, text.encode(), hash_name))}"
 
