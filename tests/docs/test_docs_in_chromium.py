@@ -1,26 +1,16 @@
 """/docs and /redoc in a real Chromium that can reach nothing but the server."""
 
-import shutil
 from collections.abc import AsyncIterator, Iterator
 
 import httpx2
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
+from tests.support.browsers import ABSENT, chromium, find_chromium
 from tests.support.servers import ServerProcess
 from tests.support.stacks import settings_env, sqlite_url
 
 USERNAME, EMAIL, PASSWORD = "ada", "ada@example.com", "correct horse battery!"
-CHROMIUM_ARGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-]
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +27,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    if (chromium := shutil.which("chromium")) is None:
-        pytest.skip("chromium is not installed (make ci-deps)")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGS)
+    if find_chromium() is None:
+        pytest.skip(ABSENT)
+    async with chromium() as browser:
         yield browser
-        await browser.close()
 
 
 @pytest.fixture
