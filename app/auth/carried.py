@@ -5,7 +5,7 @@ be able to make it dear: each hash has a bound, and so has the number of kinds.
 """
 
 import re
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from collections.abc import Iterable
 
@@ -18,13 +18,14 @@ MOST_ARGON2_KIB, MOST_ARGON2_TIME = 128 * 1024, 10
 MOST_ARGON2_WORK = 512 * 1024  # KiB times passes, about a second
 MOST_KINDS = 4  # beside bcrypt, whose costs share one: each is dummy work in every login
 ARGON2_VALUES = re.compile(r"m=([1-9][0-9]{0,6}),t=([1-9][0-9]?),p=([1-9][0-9]?)", re.ASCII)
-BCRYPT = re.compile(r"\$2[aby]\$([0-9]{2})\$[./A-Za-z0-9]{53}", re.ASCII)
+# Of the salt's last letter four bits must be zero: bcrypt refuses any other at once, which would tell the account by its time.
+BCRYPT = re.compile(r"\$2[aby]\$([0-9]{2})\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}", re.ASCII)
 DIGEST_BYTES, SALT_BYTES = range(16, 65), range(8, 65)
 MOST_STORED = 255  # characters of the column
 
 
-def accept(stored: str) -> str:
-    """The label of a hash as it is stored here, if it can be verified at a bearable cost.
+def accept(stored: str, most_bcrypt: int = MOST_BCRYPT) -> str:
+    """The label of a hash as it is stored here, if it can be verified at a bearable cost; bcrypt of `most_bcrypt` at most.
 
     Raises:
         NotUsable: it can't.
@@ -32,8 +33,8 @@ def accept(stored: str) -> str:
     if len(stored) > MOST_STORED:
         raise NotUsable("the hash is too long")
     if found := BCRYPT.fullmatch(stored.removeprefix(PREHASHED).removeprefix(DJANGO_PREHASHED)):
-        if not 4 <= int(found[1]) <= MOST_BCRYPT:
-            raise NotUsable(f"bcrypt of cost {found[1]}: from 4 to {MOST_BCRYPT} are taken")
+        if not 4 <= int(found[1]) <= most_bcrypt:
+            raise NotUsable(f"bcrypt of cost {found[1]}: from 4 to {most_bcrypt} are taken")
     elif stored.startswith("$argon2"):
         _check_argon2(stored)
     elif foreign.read(stored) is None:
@@ -46,10 +47,15 @@ def is_kind_of_its_own(label: str) -> bool:
     return BCRYPT_LABEL.fullmatch(label) is None
 
 
-def has_room(kinds: Iterable[str], label: str) -> bool:
+def has_room(labels: Iterable[str], label: str) -> bool:
     """Whether hashes of this label may be stored beside these."""
-    own = {kind for kind in kinds if is_kind_of_its_own(kind)}
-    return not is_kind_of_its_own(label) or label in own or len(own) < MOST_KINDS
+    kinds = {_kind_of(each) for each in labels if is_kind_of_its_own(each)}
+    return not is_kind_of_its_own(label) or _kind_of(label) in kinds or len(kinds) < MOST_KINDS
+
+
+def _kind_of(label: str) -> str:
+    cost = foreign.read_label(label)
+    return cost.kind if cost is not None else label
 
 
 def _check_argon2(stored: str) -> None:
@@ -69,6 +75,9 @@ def _check_argon2(stored: str) -> None:
 
 def _decoded(text: str) -> bytes:
     try:
-        return b64decode(text + "=" * (-len(text) % 4), validate=True)
+        raw = b64decode(text + "=" * (-len(text) % 4), validate=True)
     except Base64Error:
-        raise NotUsable("no base64 where Argon2 has it") from None
+        raw = b""
+    if b64encode(raw).decode().rstrip("=") != text:  # another spelling of the bytes is refused by the library, and at once
+        raise NotUsable("no base64 where Argon2 has it")
+    return raw

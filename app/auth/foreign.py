@@ -7,12 +7,12 @@ costs, and all hashes with the same ones cost the same. Import writes the form, 
 import hashlib
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from app.core.crypto import equal, keystream
 
-DUMMY_SALT = b"a salt of nobody"
+DUMMY_PASSWORD, DUMMY_SALT = b"nobody has this password", b"a salt of nobody"
 KEY_BYTES = range(16, 129)
 MAX_SALT = 128
 # The form allows a salt and a key of any length; the column holds 255 characters.
@@ -26,6 +26,7 @@ MOST_BLOCKS = 3_000_000  # PBKDF2: iterations times blocks of output
 MOST_SCRYPT_BYTES = 128 * 1024 * 1024
 MOST_LANES = 16
 MOST_SCRYPT_WORK = 2 * MOST_SCRYPT_BYTES  # memory times lanes, which are done one after the other
+MOST_SCRYPT_R = 64  # what is around the memory's work grows with r alone
 FIREBASE_KEY = 64  # bytes of the project's signer key
 
 
@@ -45,6 +46,20 @@ class Cost:
         """As `hash_schemes` keeps it."""
         return f"{self.scheme}/{self.parameters}"
 
+    @property
+    def kind(self) -> str:
+        """What it shares its dummy work with: PBKDF2 of any number of iterations is one, since their work adds up."""
+        return f"{self.scheme}/l={self._length}" if self.scheme in PBKDF2 else self.label
+
+    @property
+    def iterations(self) -> int:
+        """Those of PBKDF2; 0 for any other scheme."""
+        return _values(self.scheme, self.parameters).get("i", 0)
+
+    @property
+    def _length(self) -> int:
+        return _values(self.scheme, self.parameters).get("l", FIREBASE_KEY)
+
     def spend(self, password: bytes, salt: bytes) -> bytes:
         """The key that this password has."""
         values = _values(self.scheme, self.parameters)
@@ -57,9 +72,12 @@ class Cost:
         )
         return keystream(derived[:32], FIREBASE_KEY) if self.scheme == FIREBASE else derived
 
-    def burn(self) -> None:
-        """Work as long as a check does."""
-        self.spend(b"nobody has this password", DUMMY_SALT)
+    def burn(self, done: int = 0) -> None:
+        """Work as long as a check does; of PBKDF2, what is left of it beside the iterations that are done."""
+        if self.scheme not in PBKDF2:
+            self.spend(DUMMY_PASSWORD, DUMMY_SALT)
+        elif self.iterations > done:
+            hashlib.pbkdf2_hmac(PBKDF2[self.scheme], DUMMY_PASSWORD, DUMMY_SALT, self.iterations - done, self._length)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +120,20 @@ def read_label(label: str) -> Cost | None:
     except NotUsable:
         return None
     return Cost(scheme, parameters)
+
+
+def even_out(own: str, labels: Iterable[str]) -> None:
+    """Work so long that with a check of the label `own`, one of each kind among the labels is done, the dearest of each."""
+    dearest: dict[str, Cost] = {}
+    for cost in filter(None, map(read_label, sorted(labels))):
+        if cost.kind not in dearest or dearest[cost.kind].iterations < cost.iterations:
+            dearest[cost.kind] = cost
+    checked = read_label(own)
+    for kind, cost in dearest.items():
+        if checked is None or checked.kind != kind:
+            cost.burn()
+        elif cost != checked:
+            cost.burn(checked.iterations)
 
 
 def pbkdf2(digest: str, iterations: int, salt: bytes, key: bytes) -> Foreign:
@@ -174,7 +206,7 @@ def _values(scheme: str, parameters: str) -> Mapping[str, int]:
 
 
 def _is_bearable(ln: int, r: int, p: int) -> bool:
-    if ln > 24 or p > MOST_LANES:
+    if ln > 24 or p > MOST_LANES or r > MOST_SCRYPT_R or ln >= 16 * r:  # the last: N < 2^(128 r / 8), RFC 7914 section 2
         return False
     memory = 128 * r * (1 << ln)
     return memory <= MOST_SCRYPT_BYTES and memory * p <= MOST_SCRYPT_WORK

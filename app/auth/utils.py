@@ -23,6 +23,7 @@ from typing import Any
 
 import bcrypt
 from argon2 import Type
+from argon2.exceptions import Argon2Error
 from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
@@ -108,7 +109,7 @@ class Passwords:
         """
         against = stored or self._decoy
         right = self._verify(password, against) and stored is not None
-        self._even_out(label_of(against), {*schemes, self.label})
+        even_out(label_of(against), {*schemes, self.label})
         if not right or not may_upgrade or stored is None or self._is_of_today(stored):
             return Verdict(right)
         return Verdict(right, self.hash(password))
@@ -124,10 +125,11 @@ class Passwords:
                 return self._bcrypt.verify(self._prehash(raw), stored.removeprefix(PREHASHED))
             if stored.startswith("$argon2"):
                 return self._argon2.verify(raw, stored)
+            # Other systems hashed what was typed, in whatever form of Unicode.
             if stored.startswith(DJANGO_PREHASHED):
-                return self._bcrypt.verify(sha256(raw).hexdigest(), stored.removeprefix(DJANGO_PREHASHED))
+                return self._bcrypt.verify(sha256(password.encode()).hexdigest(), stored.removeprefix(DJANGO_PREHASHED))
             if (of_another := foreign.read(stored)) is not None:
-                return of_another.verify(raw)
+                return of_another.verify(password.encode())
             if len(raw) > BCRYPT_BYTES:
                 self._bcrypt.verify(raw[:BCRYPT_BYTES], stored)  # the cost of a check, not its result
                 return False
@@ -135,24 +137,37 @@ class Passwords:
         except (PwdlibError, ValueError):
             return False
 
-    def _even_out(self, own: str, labels: set[str]) -> None:
-        costs = [int(match[1]) for match in map(BCRYPT_LABEL.fullmatch, labels) if match]
-        own_cost = BCRYPT_LABEL.fullmatch(own)
-        if costs:
-            dearest = max(costs)
-            for cost in range(int(own_cost[1]), dearest) if own_cost else [dearest]:
-                bcrypt.hashpw(DUMMY_PASSWORD, b"$2b$%02d$%s" % (cost, DUMMY_SALT))
-        for label in sorted(labels - {own}):
-            if match := ARGON2_COST.fullmatch(label):
-                memory, time, lanes = map(int, match.groups()[1:])
-                kind = ARGON2_TYPES[match[1]]
-                argon2 = Argon2Hasher(time_cost=time, memory_cost=memory, parallelism=lanes, type=kind)
-                argon2.hash(DUMMY_PASSWORD, salt=DUMMY_SALT[:16])
-            elif (of_another := foreign.read_label(label)) is not None:
-                of_another.burn()
-
     def _prehash(self, raw: bytes) -> bytes:
         return standard_b64encode(hmac_digest(self._prehash_key, raw, sha384))
+
+
+def even_out(own: str, labels: set[str]) -> None:
+    """Beside a check of the label `own`, work as long as brings the sum to the dearest of each kind among these labels."""
+    costs = [int(match[1]) for match in map(BCRYPT_LABEL.fullmatch, labels) if match]
+    own_cost = BCRYPT_LABEL.fullmatch(own)
+    if costs:
+        dearest = max(costs)
+        for cost in range(int(own_cost[1]), dearest) if own_cost else [dearest]:
+            bcrypt.hashpw(DUMMY_PASSWORD, b"$2b$%02d$%s" % (cost, DUMMY_SALT))
+    for label in sorted(labels - {own}):
+        if match := ARGON2_COST.fullmatch(label):
+            memory, time, lanes = map(int, match.groups()[1:])
+            kind = ARGON2_TYPES[match[1]]
+            argon2 = Argon2Hasher(time_cost=time, memory_cost=memory, parallelism=lanes, type=kind)
+            argon2.hash(DUMMY_PASSWORD, salt=DUMMY_SALT[:16])
+    foreign.even_out(own, labels)
+
+
+def try_out(label: str) -> None:
+    """Do the dummy work of a label once, before it is every login's.
+
+    Raises:
+        NotUsable: the libraries of this machine can't.
+    """
+    try:
+        even_out("", {label})
+    except (ValueError, MemoryError, PwdlibError, Argon2Error) as error:
+        raise foreign.NotUsable("it can't be checked on this machine") from error
 
 
 def label_of(stored: str) -> str:

@@ -1,13 +1,17 @@
 """users import and users export: files of people in and out. What is done is in `app/transfer`."""
 
 import csv
+import errno
 import os
 import sys
-from collections.abc import AsyncIterator
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from functools import partial
+from io import TextIOWrapper
 from pathlib import Path
+from tempfile import mkstemp
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -90,10 +94,11 @@ def import_(
     try:
         with ExitStack() as files:
             source, size = files.enter_context(path.open("rb")), path.stat().st_size
-            telling = Telling(files.enter_context(_new_file(report)) if report else None)
+            telling = Telling(files.enter_context(_open_report(report)) if report else None)
 
             async def act(server: "Server") -> "Counts":
-                plan = Plan(form, path.suffix.lower(), _context(server, rules, config), dry_run)
+                allowed = replace(rules, most_bcrypt=max(rules.most_bcrypt, server.settings.BCRYPT_ROUNDS))
+                plan = Plan(form, path.suffix.lower(), _context(server, allowed, config), dry_run)
                 importing = Importing(server, plan, telling.tell)
                 progress = partial(_progress, source, size, importing)
                 return await importing.run(FORMS[form].read(plan.kind, source), progress)
@@ -108,10 +113,12 @@ def import_(
 
 def told(counts: "Counts", *, dry_run: bool) -> str:
     """What became of the rows, in a line."""
+    bare = f" Without a password: {counts.bare}." if counts.bare else ""
     if dry_run:
-        return f"Dry run: {counts.added} would be added, {counts.there} are there already, {counts.refused} would be refused."
+        would = f"{counts.added} would be added, {counts.there} are there already, {counts.refused} would be refused"
+        return f"Dry run: {would}.{bare}"
     nothing = " Nothing was changed." if not counts.added else ""
-    return f"Added {counts.added}; {counts.there} were there already, {counts.refused} refused.{nothing}"
+    return f"Added {counts.added}; {counts.there} were there already, {counts.refused} refused.{bare}{nothing}"
 
 
 def _context(server: "Server", rules: "Rules", config: str | None) -> "Context":
@@ -122,7 +129,7 @@ def _context(server: "Server", rules: "Rules", config: str | None) -> "Context":
 
 
 def _progress(source: Any, size: int, importing: "Importing") -> None:
-    show(source.tell(), size, f"{importing.counts.rows:,} rows")
+    show(source.tell() if size else 0, size, f"{importing.counts.rows:,} rows")
 
 
 def export(
@@ -138,8 +145,12 @@ def export(
     async def act(server: "Server") -> None:
         from app.transfer.exporting import export as pieces
 
-        with ExitStack() as files:
-            to = files.enter_context(_new_file(output)) if output else sys.stdout
+        if output is None:
+            if isinstance(sys.stdout, TextIOWrapper):
+                sys.stdout.reconfigure(encoding="utf-8", newline="")  # whatever the terminal speaks: an import reads UTF-8
+            await _write(pieces(server, kind.value, credentials=with_credentials), sys.stdout)
+            return
+        with _whole(output) as to:
             await _write(pieces(server, kind.value, credentials=with_credentials), to)
 
     with_server(act)
@@ -150,5 +161,24 @@ async def _write(pieces: AsyncIterator[str], to: Any) -> None:
         to.write(piece)
 
 
-def _new_file(path: Path) -> Any:
-    return os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8", newline="")
+def _open_report(path: Path) -> Any:
+    # A run that was cut off is run again by the same command, so the file may be there.
+    flags = os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_WRONLY
+    return os.fdopen(os.open(path, flags, 0o600), "w", encoding="utf-8", newline="")
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Any]:
+    """A new file that is there once all of it is, readable by its owner alone."""
+    if path.exists():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    handle, name = mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).rename(path)
+    except BaseException:
+        Path(name).unlink()
+        raise

@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.crypto import b64decode, b64encode, random_id
+from app.core.moments import Moment, is_to_come
 from app.database import add_many
 from app.passkeys import repository
 from app.passkeys.ceremony import TRANSPORTS, check_key
@@ -45,8 +46,8 @@ class CarriedPasskey(BaseModel):
     backup_eligible: bool = False
     backed_up: bool = False
     uv_initialized: bool = False
-    created_at: AwareDatetime | None = None
-    last_used_at: AwareDatetime | None = None
+    created_at: Moment | None = None
+    last_used_at: Moment | None = None
 
 
 def read_passkeys(kit: PasskeyKit, carried: Sequence[CarriedPasskey], now: datetime) -> list[dict[str, Any]]:
@@ -66,6 +67,8 @@ def read_passkeys(kit: PasskeyKit, carried: Sequence[CarriedPasskey], now: datet
 def _row(kit: PasskeyKit, carried: CarriedPasskey, now: datetime) -> dict[str, Any]:
     if carried.rp_id != kit.rp_id:
         raise NoPasskey("a passkey of another RP ID, which no browser would use here")
+    if is_to_come(carried.created_at, now) or is_to_come(carried.last_used_at, now):
+        raise NoPasskey("a passkey of a moment that is yet to come")
     credential_id, key, handle = (_raw(each) for each in (carried.credential_id, carried.public_key, carried.user_handle))
     if not LEAST_ID_BYTES <= len(credential_id) <= MOST_ID_BYTES or len(handle) > HANDLE_BYTES:
         raise NoPasskey("a passkey's credential id or user handle is too short or too long")

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from app.audit.export import FORMULA
 from app.transfer.errors import BadFile, Refused, Unusable
-from app.transfer.hashes import FirebaseHashes, read_django, read_keycloak, read_stored
+from app.transfer.hashes import FirebaseHashes, read_django, read_keycloak, read_stored, read_supabase
 from app.transfer.reading import Record, read_array, read_csv, read_jsonl
 from app.transfer.rules import Rules
 
@@ -18,6 +18,9 @@ CSV = ".csv"
 SPREAD = ("username", "email", "display_name")  # what a person chose, and a spreadsheet may run
 JSON_CELLS = ("passkeys",)
 TRUE, FALSE = frozenset({"true", "t", "1", "yes"}), frozenset({"false", "f", "0", "no", ""})
+WHOLE, AROUND = frozenset({"bcrypt", "argon2", "pbkdf2"}), frozenset({"prefix", "suffix"})  # what is put around a password
+LEFT_BEHIND = frozenset({"password-history"})  # of a Keycloak account: no proof of anything
+TEMPORARY = "UPDATE_PASSWORD"  # what Keycloak wants of somebody before anything else
 HMAC, SIX, HALF_A_MINUTE = ("HmacSHA1", None), (6, "6", None), (30, "30", None)
 
 
@@ -41,6 +44,7 @@ class Form:
     kinds: tuple[str, ...] = (CSV, ".jsonl", ".ndjson")
     array: str = ""  # the name of the array in a .json
     has_names: bool = True  # usernames of its own
+    columns: tuple[str, ...] = ("email",)  # that a CSV must have: without the passwords' one everybody would come without
 
     def read(self, kind: str, file: BinaryIO) -> Iterator[Record]:
         """The rows as they stand in a file whose name ends so.
@@ -51,7 +55,7 @@ class Form:
         if kind not in self.kinds:
             raise BadFile(f"the file's name should end in {' or '.join(self.kinds)}")
         if kind == CSV:
-            return read_csv(file)
+            return read_csv(file, self.columns)
         return read_array(file, self.array) if kind == ".json" else read_jsonl(file)
 
     def said(self, record: Record, context: Context, *, in_cells: bool) -> dict[str, Any]:
@@ -102,7 +106,7 @@ def _fastapi_users(values: Values, context: Context) -> dict[str, Any]:
         "email_verified": _is(values.get("is_verified")),
         "disabled": not _is(values.get("is_active", True)),
         "created_at": values.get("created_at"),
-        "password_hash": context.rules.carry(_stored, values.get("hashed_password")),
+        "password_hash": _stored(context, read_stored, values.get("hashed_password")),
     }
 
 
@@ -119,7 +123,7 @@ def _django(values: Values, context: Context) -> dict[str, Any]:
         "created_at": values.get("date_joined"),
         "last_login_at": values.get("last_login"),
         "display_name": _joined(values.get("first_name"), values.get("last_name")),
-        "password_hash": context.rules.carry(read_django, values["password"]),
+        "password_hash": _stored(context, read_django, values.get("password")),
     }
 
 
@@ -133,7 +137,7 @@ def _supabase(values: Values, context: Context) -> dict[str, Any]:
         "created_at": values.get("created_at"),
         "last_login_at": values.get("last_sign_in_at"),
         "disabled": _is_ahead(values.get("banned_until"), context.now),
-        "password_hash": context.rules.carry(_stored, values.get("encrypted_password")),
+        "password_hash": _stored(context, read_supabase, values.get("encrypted_password")),
         "totp": values.get("totp_secret"),
     }
 
@@ -144,9 +148,12 @@ def _auth0(values: Values, context: Context) -> dict[str, Any]:
     said_of = {"email": values.get("email") or found.get("value"), "email_verified": values.get("email_verified")}
     verified = found.get("verified") if said_of["email_verified"] is None else said_of["email_verified"]
     stored = values.get("passwordHash") or values.get("password_hash")
-    if values.get("custom_password_hash"):
-        context.rules.carry(_refuse, "password_hash", "a hash that Auth0 did not make itself")
-    secrets = [each["totp"]["secret"] for each in values.get("mfa_factors") or [] if "totp" in each]
+    if custom := values.get("custom_password_hash"):
+        stored = context.rules.carry(_of_custom, custom)
+    factors = values.get("mfa_factors") or []
+    secrets = [each["totp"]["secret"] for each in factors if "totp" in each]
+    if len(secrets) < len(factors) or (values.get("multifactor") and not secrets):
+        context.rules.carry(_refuse, "mfa", "a second factor that can't be carried over")
     return {
         "username": values.get("username"),
         "email": said_of["email"],
@@ -154,9 +161,16 @@ def _auth0(values: Values, context: Context) -> dict[str, Any]:
         "created_at": values.get("created_at"),
         "password_changed_at": (values.get("password_set_date") or {}).get("$date"),
         "disabled": _is(values.get("blocked")),
-        "password_hash": context.rules.carry(_stored, stored),
+        "password_hash": _stored(context, read_stored, stored),
         "totp": context.rules.carry(_only, secrets, "totp", "several authenticator apps"),
     }
+
+
+def _of_custom(custom: Values) -> str:
+    """The hash that Auth0 was given by an import, where it is whole in itself (bcrypt, Argon2, PBKDF2)."""
+    if custom.get("algorithm") not in WHOLE or custom.get("salt") or (custom.get("password") or {}).keys() & AROUND:
+        raise Unusable("password_hash", "a hash that Auth0 did not make itself, of a kind that is not known")
+    return str(custom["hash"]["value"])
 
 
 def _firebase(values: Values, context: Context) -> dict[str, Any]:
@@ -187,10 +201,13 @@ def _keycloak(values: Values, context: Context) -> dict[str, Any]:
     kept: dict[str, list[Values]] = {}
     for each in values.get("credentials") or []:
         kept.setdefault(each["type"], []).append(each)
-    for kind in kept.keys() - {"password", "otp"}:
+    # Recovery codes are no factor of their own here: beside an app they stay behind, as everybody's do.
+    for kind in kept.keys() - {"password", "otp"} - LEFT_BEHIND - ({"recovery-authn-codes"} if "otp" in kept else set()):
         context.rules.carry(_refuse, "credentials", f"a second factor that can't be carried over: {_word(kind)}")
     passwords, codes = ([_opened(each) for each in kept.get(kind, [])] for kind in ("password", "otp"))
     password = context.rules.carry(_only, passwords, "password_hash", "several passwords")
+    if password and TEMPORARY in (values.get("requiredActions") or []):
+        password = context.rules.carry(_refuse, "password_hash", "a password that was to be changed at the first login")
     otp = context.rules.carry(_only, codes, "totp", "several authenticator apps")
     return {
         "id": _uuid(values.get("id")),
@@ -218,11 +235,11 @@ def _otp(secret: Values, data: Values) -> str:
     return value if data.get("secretEncoding") == "BASE32" else b32encode(value.encode()).decode()
 
 
-def _stored(text: Any) -> str | None:
-    return read_stored(str(text)) if text else None
+def _stored(context: Context, read: Callable[[str, int], str | None], text: Any) -> str | None:
+    return context.rules.carry(read, str(text), context.rules.most_bcrypt) if text else None
 
 
-def _refuse(what: str, why: str) -> None:
+def _refuse(what: str, why: str) -> Any:
     raise Unusable(what, why)
 
 
@@ -270,11 +287,11 @@ def _word(kind: Any) -> str:
 OWN = Form(_own)
 FORMS: dict[str, Form] = {
     "authkeep": OWN,
-    "fastapi-users": Form(_fastapi_users, has_names=False),
-    "full-stack-template": Form(_template, has_names=False),
-    "django": Form(_django),
+    "fastapi-users": Form(_fastapi_users, has_names=False, columns=("email", "hashed_password")),
+    "full-stack-template": Form(_template, has_names=False, columns=("email", "hashed_password")),
+    "django": Form(_django, columns=("username", "email", "password")),
     "keycloak": Form(_keycloak, (".json",), "users"),
     "auth0": Form(_auth0, (".jsonl", ".ndjson", ".json"), "users"),
     "firebase": Form(_firebase, (".json",), "users", has_names=False),
-    "supabase": Form(_supabase, has_names=False),
+    "supabase": Form(_supabase, has_names=False, columns=("email", "encrypted_password")),
 }

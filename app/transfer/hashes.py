@@ -16,23 +16,65 @@ PASSWORD = "password_hash"  # noqa: S105 -- a field's name
 DJANGO_PBKDF2 = {"pbkdf2_sha256": "sha256", "pbkdf2_sha1": "sha1"}
 KEYCLOAK_PBKDF2 = {"pbkdf2": "sha1", "pbkdf2-sha256": "sha256", "pbkdf2-sha512": "sha512"}
 KEYCLOAK_ARGON2 = {"1.3": "19"}
+# scrypt and PBKDF2 as PHC strings, which leave the length of the hash to be seen.
+PHC_LENGTHLESS = re.compile(
+    r"(\$(?:scrypt\$ln=[0-9]+,r=[0-9]+,p=[0-9]+|pbkdf2-sha(?:1|256|512)\$i=[0-9]+))(\$[A-Za-z0-9+/]*\$)([A-Za-z0-9+/]+)", re.ASCII
+)
+PASSLIB = re.compile(r"\$pbkdf2(?:-(sha256|sha512))?\$([0-9]+)(\$[A-Za-z0-9./]*\$)([A-Za-z0-9./]+)", re.ASCII)
+SUPABASE_FIREBASE = re.compile(
+    r"\$fbscrypt\$v=1,n=([0-9]+),r=([0-9]+),p=([0-9]+),ss=([A-Za-z0-9+/=]+),sk=([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/=]+)",
+    re.ASCII,
+)
+NOT_FIREBASE = "this is no hash of Firebase's"
 NUMBER = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
 
 
-def read_stored(text: str) -> str:
-    """A hash in the form that is stored here, or in that of crypt(3) for bcrypt, of PHC for Argon2.
+def read_stored(text: str, most_bcrypt: int = carried.MOST_BCRYPT) -> str:
+    """A hash in the form that is stored here, or in that of crypt(3) for bcrypt, of PHC for Argon2, PBKDF2 and scrypt, of
+    passlib for PBKDF2.
 
     Raises:
         Unusable: it can't be verified at a bearable cost.
     """
     try:
-        carried.accept(text)
+        if match := PASSLIB.fullmatch(text):  # which writes a dot for a plus
+            text = f"$pbkdf2-{match[1] or 'sha1'}$i={match[2]}{match[3].replace('.', '+')}{match[4].replace('.', '+')}"
+        if match := PHC_LENGTHLESS.fullmatch(text):
+            text = f"{match[1]},l={len(_b64(match[3]))}{match[2]}{match[3]}"
+        carried.accept(text, most_bcrypt)
     except NotUsable as error:
         raise Unusable(PASSWORD, str(error)) from None
     return text
 
 
-def read_django(text: str) -> str | None:
+def read_any(text: str, most_bcrypt: int = carried.MOST_BCRYPT) -> str | None:
+    """A hash as `read_stored` takes it, or as Django keeps it.
+
+    Raises:
+        Unusable: see there.
+    """
+    return read_stored(text, most_bcrypt) if text.startswith("$") else read_django(text, most_bcrypt)
+
+
+def read_supabase(text: str, most_bcrypt: int = carried.MOST_BCRYPT) -> str:
+    """A hash as Supabase keeps it: bcrypt, Argon2, or what it took over from Firebase.
+
+    Raises:
+        Unusable: see `read_stored`.
+    """
+    if match := SUPABASE_FIREBASE.fullmatch(text):
+        try:
+            n, r, p, separator, signer_key, salt, sealed = match.groups()
+            if p != "1":  # of Firebase's scrypt there is none
+                raise NotUsable("the parameters are not those of the scheme")
+            raw = [_b64(each) for each in (salt, separator, sealed, signer_key)]
+            return foreign.firebase_scrypt(_number(n), _number(r), *raw).stored()
+        except ValueError as error:
+            raise Unusable(PASSWORD, str(error) if isinstance(error, NotUsable) else NOT_FIREBASE) from None
+    return read_stored(text, most_bcrypt)
+
+
+def read_django(text: str, most_bcrypt: int = carried.MOST_BCRYPT) -> str | None:
     """A hash as Django keeps it; None for one that no password has.
 
     Raises:
@@ -52,7 +94,7 @@ def read_django(text: str) -> str | None:
         raise Unusable(PASSWORD, str(error) if isinstance(error, NotUsable) else "this is no hash of Django's") from None
     if kind in {"bcrypt", "bcrypt_sha256", "argon2"}:
         stored = f"${rest}" if kind == "argon2" else rest
-        return read_stored(DJANGO_PREHASHED + stored if kind == "bcrypt_sha256" else stored)
+        return read_stored(DJANGO_PREHASHED + stored if kind == "bcrypt_sha256" else stored, most_bcrypt)
     raise Unusable(PASSWORD, "this kind of password hash is not known")
 
 
@@ -107,7 +149,7 @@ class FirebaseHashes:
         try:
             found = foreign.firebase_scrypt(self.mem_cost, self.rounds, _b64(salt), self.separator, _b64(sealed), self.signer_key)
         except ValueError as error:
-            raise Unusable(PASSWORD, str(error) if isinstance(error, NotUsable) else "this is no hash of Firebase's") from None
+            raise Unusable(PASSWORD, str(error) if isinstance(error, NotUsable) else NOT_FIREBASE) from None
         return found.stored()
 
 

@@ -4,7 +4,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -13,34 +13,19 @@ from pydantic_core import PydanticCustomError
 
 from app.auth.utils import label_of
 from app.core.crypto import digest, new_id
+from app.core.moments import Moment, is_to_come
 from app.core.permissions import ROLES, Role, is_staff
 from app.mfa import carrying as apps
 from app.passkeys import carrying as passkeys
 from app.passkeys.carrying import CarriedPasskey
 from app.passkeys.deps import PasskeyKit
 from app.transfer.errors import Refused, Unusable
-from app.transfer.hashes import PASSWORD, read_stored
+from app.transfer.hashes import PASSWORD, read_any
 from app.transfer.rules import Rules
 from app.users.names import MAX_EMAIL, RESERVED, Locale, Username, parse_display_name, parse_email
 
-EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-SLACK = timedelta(days=1)  # that the clock of another machine may be ahead
 NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9]+", re.ASCII)
 NAME_LETTERS, LEAST_LETTERS, MARK_LETTERS = 32, 3, 8
-
-
-def _moment(value: Any) -> Any:
-    """Dumps of databases write moments without a zone, and mean UTC."""
-    if not isinstance(value, str):
-        raise PydanticCustomError("moment", "A moment as ISO 8601 writes it is wanted")
-    try:
-        moment = datetime.fromisoformat(value)
-        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise PydanticCustomError("moment", "A moment as ISO 8601 writes it is wanted") from None
-    if moment < EARLIEST:
-        raise PydanticCustomError("moment", "Before 1970")
-    return moment
 
 
 def _role(value: Any) -> Any:
@@ -70,9 +55,6 @@ def quick_email(value: str) -> str:
     if len(local) <= MOST_LOCAL and PLAIN_LOCAL.fullmatch(local):
         return f"{local}@{_domain(domain)}"
     return parse_email(value)
-
-
-Moment = Annotated[datetime, BeforeValidator(_moment)]
 
 
 class PersonIn(BaseModel):
@@ -122,7 +104,7 @@ def read_person(line: int, values: Mapping[str, Any], rules: Rules, kit: Passkey
     said, names, is_named = _named(values, rules)
     row = _users_row(said, rules, now)
     person = Person(line, row, said.id is not None, names, is_named)
-    if said.password_hash is not None and (stored := rules.carry(read_stored, said.password_hash)):
+    if said.password_hash is not None and (stored := rules.carry(read_any, said.password_hash, rules.most_bcrypt)):
         row["password_hash"], person.label = stored, label_of(stored)
     if said.totp:
         person.secret = rules.carry(_secret, said.totp)
@@ -160,7 +142,7 @@ def derived_names(given: str, email: str) -> tuple[str, ...]:
 
 def _users_row(said: PersonIn, rules: Rules, now: datetime) -> dict[str, Any]:
     moments = (said.email_verified_at, said.created_at, said.password_changed_at, said.last_login_at, said.disabled_at)
-    if any(moment and moment > now + SLACK for moment in (*moments, said.leaving_at)):
+    if any(is_to_come(moment, now) for moment in (*moments, said.leaving_at)):
         raise Refused("created_at", "a moment that is yet to come")
     if is_staff(said.role) and not rules.trusted:
         raise Refused("role", f"{said.role} is more than a user is, which takes --trusted")

@@ -6,8 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.auth import carried
-from app.transfer.errors import Refused
+from app.auth.foreign import NotUsable
+from app.auth.utils import try_out
+from app.transfer.errors import Refused, Unusable
+from app.transfer.hashes import PASSWORD
 from app.transfer.people import Person
+from app.transfer.rules import Rules
 
 TWICE = "it stands in the file twice"
 
@@ -20,6 +24,7 @@ class Books:
     held: set[str]  # names and addresses that are kept for somebody
     kinds: set[str]  # labels of hashes
     credentials: set[bytes]
+    rules: Rules = field(default_factory=Rules)
     seen: set[int] = field(default_factory=set)  # names, addresses, ids and credentials of rows before
 
     def __post_init__(self) -> None:
@@ -40,22 +45,34 @@ class Books:
         marks: list[tuple[str, object]] = [("id", row["id"])] if person.keeps_id else []
         self._check_seen(marks, "id")
         name = self._free_name(person.names)
-        if person.label is not None and not carried.has_room(self.kinds, person.label):
-            raise Refused(
-                "password_hash",
-                f"a fifth kind of hash ({person.label}) beside {carried.MOST_KINDS}: each would make every login slower",
-            )
         ids = [passkey["credential_id"] for passkey in person.passkeys]
         if len(set(ids)) < len(ids) or self.credentials.intersection(ids):
             raise Refused("passkeys", "somebody has a passkey of the same credential id")
         keys: list[tuple[str, object]] = [("credential", each) for each in ids]
         self._check_seen(keys, "passkeys")
+        if person.label is not None and self.rules.carry(self._make_room, person.label) is None:
+            row["password_hash"] = person.label = None
         row["username"], row["username_key"] = name, name.lower()
         own = (("email", row["email_key"]), ("name", row["username_key"]), *marks, *keys)
         self.seen.update(hash(mark) for mark in own)
-        if person.label is not None:
-            self.kinds.add(person.label)
         return True
+
+    def _make_room(self, label: str) -> str:
+        """The label, as one that every login knows of from here on.
+
+        Raises:
+            Unusable: it would be one kind too many, or can't be checked here.
+        """
+        if not carried.has_room(self.kinds, label):
+            why = f"a fifth kind of hash ({label}) beside {carried.MOST_KINDS}: each would make every login slower"
+            raise Unusable(PASSWORD, why)
+        if label not in self.kinds:
+            try:
+                try_out(label)
+            except NotUsable as error:
+                raise Unusable(PASSWORD, str(error)) from None
+            self.kinds.add(label)
+        return label
 
     def _is_there(self, person: Person) -> bool:
         if person.keeps_id and person.values["id"] in self._ids:
@@ -63,8 +80,8 @@ class Books:
         owner = self._emails.get(person.values["email_key"])
         if owner is None:
             return False
-        # A name that was made here tells nothing: the address does.
-        if not person.is_named or self._names.get(person.names[0].lower()) == owner:
+        # An id tells who it is; without one the address does, and the name if it was not made here.
+        if not person.keeps_id and (not person.is_named or self._names.get(person.names[0].lower()) == owner):
             return True
         raise Refused("email", "another account has this address")
 

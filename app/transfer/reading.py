@@ -3,7 +3,7 @@
 import csv
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -13,6 +13,7 @@ MOST_ROW = 1024 * 1024  # bytes
 CHUNK = 64 * 1024
 BOM = b"\xef\xbb\xbf"
 TOO_LONG = Refused("row", "longer than a megabyte")
+OPEN = Refused("row", "a quote that begins here has no end: nothing behind it was read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,34 +26,63 @@ class Record:
 
 
 class Lines:
-    """A file's lines, as text. A line that is too long is left out: asking for it raises; then it goes on behind it."""
+    """A file's lines, as text. A line, or a row of several, that is too long is left out: asking for it raises; then it goes on
+    behind it."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
+        self._quotes = self._size = 0  # of the row so far
         self.number = 0
 
     def __iter__(self) -> "Lines":
         return self
 
     def __next__(self) -> str:
-        raw = self._file.readline(MOST_ROW)
+        raw = self._read()
         if not raw:
             raise StopIteration
         self.number += 1
         if self.number == 1:
             raw = raw.removeprefix(BOM)
         if len(raw) == MOST_ROW and not raw.endswith(b"\n"):
-            while (rest := self._file.readline(MOST_ROW)) and not rest.endswith(b"\n"):
+            while (rest := self._read()) and not rest.endswith(b"\n"):
                 pass
+        if self._size > MOST_ROW:
             raise TOO_LONG
         # Bytes that are no UTF-8 become lone surrogates, which no value may hold: the row is refused, not the file.
         return raw.decode("utf-8", "surrogateescape")
+
+    def begin(self) -> None:
+        """A row begins here."""
+        self._quotes = self._size = 0
+
+    def leave_cell(self) -> bool:
+        """Go on to the end of the quoted cell in which the row was given up; False if the file ends before.
+
+        What stands in a cell was typed by somebody: a line of it must never be taken for a row. A quote within a cell is
+        written twice, so that their number is odd exactly while one is open.
+        """
+        while self._quotes % 2:
+            try:
+                next(self)
+            except Refused:
+                continue
+            except StopIteration:
+                return False
+        return True
+
+    def _read(self) -> bytes:
+        raw = self._file.readline(MOST_ROW)
+        self._quotes += raw.count(b'"')
+        self._size += len(raw)
+        return raw
 
 
 def read_jsonl(file: BinaryIO) -> Iterator[Record]:
     """A JSON object on each line; empty lines are nothing."""
     lines = Lines(file)
     while True:
+        lines.begin()
         try:
             line = next(lines)
         except StopIteration:
@@ -75,11 +105,11 @@ def parse(line: int, text: str) -> Record:
     return Record(line, values)
 
 
-def read_csv(file: BinaryIO) -> Iterator[Record]:
+def read_csv(file: BinaryIO, columns: Iterable[str] = ()) -> Iterator[Record]:
     """Rows by the names in the first one; an empty cell is no value. A quoted cell may hold ends of lines.
 
     Raises:
-        BadFile: the first row holds no names.
+        BadFile: the first row holds no names, or not those of these columns.
     """
     csv.field_size_limit(MOST_ROW)
     lines = Lines(file)
@@ -90,17 +120,18 @@ def read_csv(file: BinaryIO) -> Iterator[Record]:
         names = []
     if not names or len(set(names)) != len(names) or not all(name.isprintable() and name for name in names):
         raise BadFile("the first row of the file does not name its columns")
+    if missing := [name for name in columns if name not in names]:
+        raise BadFile(f"the file has no column {', '.join(missing)}")
     while True:
         line = lines.number + 1
+        lines.begin()
         try:
             cells = next(rows)
         except StopIteration:
             return
-        except Refused as refused:
-            yield Record(line, {}, refused)
-            continue
-        except csv.Error:
-            yield Record(line, {}, Refused("row", "this is not CSV"))
+        except (csv.Error, Refused) as error:
+            why = error if isinstance(error, Refused) else Refused("row", "this is not CSV")
+            yield Record(line, {}, why if lines.leave_cell() else OPEN)
             continue
         if len(cells) == len(names):
             yield Record(line, {name: cell for name, cell in zip(names, cells, strict=True) if cell})
@@ -158,7 +189,9 @@ def read_array(file: BinaryIO, name: str) -> Iterator[Record]:
             yield record
         if array.ended:
             return
-    raise BadFile("the array in the file has no end" if array.level else f'there is no "{name}" in the file')
+    if array.level:
+        raise BadFile("the array in the file has no end")
+    raise BadFile(f'there is no "{name}" in the file; JSON Lines are in files named .jsonl')
 
 
 class _Array:

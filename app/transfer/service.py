@@ -44,6 +44,7 @@ class Counts:
     """What became of the rows."""
 
     added: int = 0
+    bare: int = 0  # of those that were added: how many have no password
     there: int = 0
     refused: int = 0
 
@@ -81,33 +82,34 @@ class Importing:
         Raises:
             BadFile: see the readers.
         """
-        for batch in _batches(records, BATCH):
-            conflicts: list[Conflict] = []
-            people = [person for record in batch if (person := self._read(record, conflicts))]
+        # What is read of a row is small, whatever else stands in it: so many are held at once, and no rows.
+        for batch in _batches(map(self._read, records), BATCH):
+            people = [each for each in batch if isinstance(each, Person)]
+            conflicts = [each for each in batch if isinstance(each, Conflict)]
             added, there, clashed = await self._take(people)
             # Only now: a batch that was tried again would be told of twice.
             for conflict in sorted([*conflicts, *clashed], key=lambda each: each.line):
                 self._tell(conflict)
-            self.counts.added += added
+            self.counts.added += len(added)
+            self.counts.bare += sum(person.label is None for person in added)
             self.counts.there += there
             self.counts.refused += len(conflicts) + len(clashed)
             progress()
         return self.counts
 
-    def _read(self, record: Record, conflicts: list[Conflict]) -> Person | None:
+    def _read(self, record: Record) -> Person | Conflict:
         plan = self._plan
         try:
             said = FORMS[plan.form_name].said(record, plan.context, in_cells=plan.kind == CSV)
             return read_person(record.line, said, plan.context.rules, self._passkeys, plan.context.now)
         except Refused as refused:
-            conflicts.append(Conflict(record.line, refused.what, refused.why))
-            return None
+            return Conflict(record.line, refused.what, refused.why)
 
-    async def _take(self, people: list[Person]) -> tuple[int, int, list[Conflict]]:
+    async def _take(self, people: list[Person]) -> tuple[list[Person], int, list[Conflict]]:
         if self._plan.dry_run:
             async with self._database.read() as db:
                 new, there, conflicts = await self._place(db, people)
-                return len(new), there, conflicts
+                return new, there, conflicts
         for _ in range(TRIES):
             try:
                 async with self._database.write() as db:
@@ -115,7 +117,7 @@ class Importing:
                     await self._add(db, new)
             except Clash:
                 continue
-            return len(new), there, conflicts
+            return new, there, conflicts
         raise BadFile("somebody else takes the same names again and again; run the import once more")
 
     async def _place(self, db: AsyncSession, people: list[Person]) -> tuple[list[Person], int, list[Conflict]]:
@@ -125,6 +127,7 @@ class Importing:
             held=await many.list_held(db, names, addresses, self._clock()),
             kinds={self._label, *self._kinds, *await users.get_schemes(db)},
             credentials=await passkeys.list_taken(db, credentials) if credentials else set(),
+            rules=self._plan.context.rules,
             seen=self._seen if self._plan.dry_run else set(),
         )
         new: list[Person] = []

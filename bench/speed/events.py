@@ -88,7 +88,7 @@ def fill_log(settings: Settings, count: int, people: Sequence[uuid.UUID], staff:
 
 def moment_of(plan: Plan, number: int) -> datetime:
     """When the row with this number was written, counted from 0."""
-    return plan.begins + SPAN * number / plan.count
+    return plan.begins + SPAN * (number / plan.count)  # divided first, as a timedelta ends at a thousand million days
 
 
 def append_unsealed(plan: Plan, after: int, count: int) -> None:

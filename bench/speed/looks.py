@@ -2,7 +2,7 @@
 
 import http.client
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.cookies import SimpleCookie
 from typing import Any
 
@@ -77,7 +77,7 @@ class Admin:
         self.home = home
         self.seat = admin_seat(home)
         self.connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
-        self._token = home.crowd.tokens.write_access(self.seat.account, self.seat.session, moment())
+        self._token = ""
         self._cookies: dict[str, str] = {}
         self.prove()
 
@@ -87,6 +87,8 @@ class Admin:
         with psycopg.connect(self.home.env["DATABASE_URL"], autocommit=True) as connection:
             connection.execute(PROVE, [digest(cookie), self.seat.session.id])
         self._cookies = {COOKIES.name(SESSION): cookie}
+        session = replace(self.seat.session, authenticated_at=moment())
+        self._token = self.home.crowd.tokens.write_access(self.seat.account, session, moment())
 
     def ask(self, path: str) -> http.client.HTTPResponse:
         """The answer to a GET, its body unread.

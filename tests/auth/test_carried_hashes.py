@@ -1,11 +1,13 @@
 """Hashes that an import brings: those of published vectors are taken, and none that makes a login dear."""
 
+import hashlib
+
 import bcrypt
 import pytest
 from argon2 import PasswordHasher
 from argon2.low_level import Type
 
-from app.auth import carried
+from app.auth import carried, utils
 from app.auth.carried import MOST_KINDS, accept, has_room
 from app.auth.foreign import NotUsable
 from app.auth.utils import DJANGO_PREHASHED, PREHASHED, Passwords
@@ -68,6 +70,13 @@ def test_usual_hashes_are_taken(stored: str, label: str) -> None:
         argon2(64, 1, 1, key="AAAA"),
         argon2(64, 1, 1, key="A" * 90),
         argon2(64, 1, 1, salt="not*base64*at*all"),
+        # Each of these a library refuses at once, so that a login would tell the account by its time.
+        argon2(64, 1, 1, salt=SALT[:-1] + "B"),
+        argon2(64, 1, 1, key=KEY[:-1] + "B"),
+        argon2(64, 1, 1, key=KEY + "="),
+        f"$2b$10${TAIL[:21]}z{TAIL[22:]}",
+        f"$2b$10${'z' * 53}",
+        f"{DJANGO_PREHASHED}$2b$10${'z' * 53}",
         "$pbkdf2-sha256$i=3000001,l=32$c2FsdA$" + "A" * 43,
         "$scrypt$ln=20,r=8,p=1,l=64$c2FsdA$" + "A" * 86,
         "5f4dcc3b5aa765d61d8327deb882cf99",
@@ -97,3 +106,29 @@ def test_the_number_of_kinds_is_bounded_but_for_bcrypt() -> None:
     assert has_room([*kinds, "bcrypt/12"], "bcrypt/10")
     assert has_room(["bcrypt/04", "bcrypt/05", "bcrypt/06", "bcrypt/07"], kinds[0])
     assert not carried.is_kind_of_its_own("bcrypt/12")
+
+
+def test_iterations_of_pbkdf2_are_one_kind() -> None:
+    others = [f"argon2id/m={64 + number},t=1,p=1" for number in range(MOST_KINDS - 1)]
+    django = [f"pbkdf2-sha256/i={rounds}000,l=32" for rounds in (120, 150, 180, 216, 260, 320)]
+    assert has_room([*others, *django], "pbkdf2-sha256/i=390000,l=32")
+    assert not has_room([*others, *django], "pbkdf2-sha512/i=390000,l=32")
+    assert not has_room([*others, *django], "pbkdf2-sha256/i=390000,l=64")
+
+
+def test_what_this_machine_cannot_do_is_found_before_every_login_has_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    label = "scrypt/ln=4,r=8,p=1,l=64"
+    utils.try_out(label)
+
+    def refuse(*_: object, **__: object) -> bytes:
+        raise ValueError("memory limit exceeded")
+
+    monkeypatch.setattr(hashlib, "scrypt", refuse)
+    with pytest.raises(NotUsable):
+        utils.try_out(label)
+
+
+def test_a_servers_own_cost_of_bcrypt_is_not_too_dear_for_it() -> None:
+    with pytest.raises(NotUsable):
+        accept(f"$2b$16${TAIL}", 15)
+    assert accept(f"$2b$16${TAIL}", 16) == "bcrypt/16"

@@ -1,6 +1,7 @@
 """Hashes that other systems made: verified by published vectors, bounded, at one cost with our own, and replaced at login."""
 
 import hashlib
+import unicodedata
 from base64 import b64decode
 from collections import Counter
 
@@ -144,6 +145,51 @@ def test_a_check_costs_the_same_for_each_stored_hash_and_for_none(monkeypatch: p
     assert sum(spent[0].values()) == 5  # three of PBKDF2, two of scrypt
 
 
+def test_iterations_of_pbkdf2_share_their_dummy_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that was upgraded over years has many: the dearest is what each check takes, and not their sum."""
+    plain, spent = hashlib.pbkdf2_hmac, Counter[str]()
+
+    def counted(digest: str, password: bytes, salt: bytes, iterations: int, length: int | None = None) -> bytes:
+        spent[digest] += iterations
+        return plain(digest, password, salt, iterations, length)
+
+    raw = PASSWORD.encode()
+    hashes = {
+        rounds: foreign.pbkdf2("sha256", rounds, SALT, plain("sha256", raw, SALT, rounds)).stored()
+        for rounds in (1000, 1200, 4000, 5000)
+    }
+    other = foreign.pbkdf2("sha512", 700, SALT, plain("sha512", raw, SALT, 700)).stored()
+    labels = {label_of(stored) for stored in (*hashes.values(), other)}
+    monkeypatch.setattr(hashlib, "pbkdf2_hmac", counted)
+    for stored in (*hashes.values(), other, None):
+        for password in (PASSWORD, "wrong"):
+            spent.clear()
+            right = TODAYS.check(password, stored, labels, may_upgrade=False).right
+            assert right == (stored is not None and password == PASSWORD)
+            assert spent == {"sha256": 5000, "sha512": 700}
+
+
+@pytest.mark.parametrize("parameters", ["ln=15,r=1,p=1,l=64", "ln=14,r=64,p=1,l=64", "ln=1,r=64,p=16,l=64", "ln=1,r=1,p=1,l=16"])
+def test_the_bounds_of_scrypt_are_within_what_libraries_do(parameters: str) -> None:
+    cost = foreign.read_label(f"scrypt/{parameters}")
+    assert cost is not None
+    cost.burn()
+
+
+def test_what_was_typed_counts_whatever_its_form_of_unicode() -> None:
+    """Other systems hashed the text as it came; ours is of the normal form, whichever was typed."""
+    decomposed = unicodedata.normalize("NFD", "pässwörd 42!")
+    raw = decomposed.encode()
+    for stored in (
+        foreign.pbkdf2("sha256", 1000, SALT, hashlib.pbkdf2_hmac("sha256", raw, SALT, 1000)).stored(),
+        DJANGO_PREHASHED + bcrypt.hashpw(hashlib.sha256(raw).hexdigest().encode(), b"$2b$04$abcdefghijklmnopqrstuu").decode(),
+    ):
+        verdict = TODAYS.check(decomposed, stored, [label_of(stored)], may_upgrade=True)
+        assert verdict.right
+        for typed in (decomposed, unicodedata.normalize("NFC", decomposed)):
+            assert TODAYS.check(typed, verdict.upgraded, [], may_upgrade=False).right
+
+
 @pytest.mark.parametrize(
     ("scheme", "parameters"),
     [
@@ -160,6 +206,12 @@ def test_a_check_costs_the_same_for_each_stored_hash_and_for_none(monkeypatch: p
         ("scrypt", "ln=14,r=8,p=17,l=64"),
         ("scrypt", "ln=17,r=8,p=3,l=64"),
         ("scrypt", "ln=99,r=8,p=1,l=64"),
+        (
+            "scrypt",
+            "ln=17,r=1,p=1,l=64",
+        ),  # RFC 7914 section 2: N < 2^(16 r)
+        ("scrypt", "ln=1,r=65,p=1,l=64"),
+        ("firebase-scrypt", "ln=16,r=1"),
         ("firebase-scrypt", "ln=18,r=8"),
         ("firebase-scrypt", "ln=14,r=8,p=1"),
         ("firebase-scrypt", ""),

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 from httpx2 import AsyncClient
+from sqlalchemy import text
 
 from app.core.server import Server
+from tests.auth.scene import execute
 from tests.cli.commands import Commands
 from tests.mail.postman import rows_of
 from tests.support import api
@@ -28,9 +30,9 @@ def written(folder: Path, *people: object, name: str = "people.jsonl") -> str:
 async def test_people_go_out_and_come_in(cli: Commands, client: AsyncClient, server: Server, tmp_path: Path) -> None:
     file = written(tmp_path, person("alice", password_hash=CHEAP), person("bob"))
     said = await cli.succeed("users", "import", file, "--dry-run")
-    assert said == "Dry run: 2 would be added, 0 are there already, 0 would be refused.\n"
+    assert said == "Dry run: 2 would be added, 0 are there already, 0 would be refused. Without a password: 1.\n"
     assert await names(server) == []
-    assert await cli.succeed("users", "import", file) == "Added 2; 0 were there already, 0 refused.\n"
+    assert await cli.succeed("users", "import", file) == "Added 2; 0 were there already, 0 refused. Without a password: 1.\n"
     again = await cli.succeed("users", "import", file)
     assert again == "Added 0; 2 were there already, 0 refused. Nothing was changed.\n"
     await api.login(client, "alice")
@@ -52,7 +54,7 @@ async def test_who_is_refused_is_told_and_kept_in_a_report(cli: Commands, server
     file = written(tmp_path, person("alice"), *bad, "no JSON\n")
     report = tmp_path / "report.csv"
     result = await cli("users", "import", file, "--report", str(report))
-    assert (result.code, result.out) == (1, "Added 1; 0 were there already, 26 refused.\n")
+    assert (result.code, result.out) == (1, "Added 1; 0 were there already, 26 refused. Without a password: 1.\n")
     lines = result.err.splitlines()
     assert lines[0] == "line 2: role: admin is more than a user is, which takes --trusted"
     assert len(lines) == 20
@@ -61,10 +63,40 @@ async def test_who_is_refused_is_told_and_kept_in_a_report(cli: Commands, server
     assert [int(row[0]) for row in kept[1:]] == list(range(2, 28))
     assert kept[-1] == ["27", "row", "this is not JSON"]
     assert report.stat().st_mode & 0o777 == 0o600
+    again = await cli("users", "import", file, "--report", str(report))  # as after a run that was cut off
+    assert (again.code, again.out) == (1, "Added 0; 1 were there already, 26 refused. Nothing was changed.\n")
+    assert len(report.read_text(encoding="utf-8").splitlines()) == 27
     result = await cli("users", "import", file)
     assert result.err.splitlines()[-1] == "… and more: --report FILE has them all"
-    assert (await cli("users", "import", file, "--trusted")).out == "Added 25; 1 were there already, 1 refused.\n"
+    assert (
+        await cli("users", "import", file, "--trusted")
+    ).out == "Added 25; 1 were there already, 1 refused. Without a password: 25.\n"
     assert len(await rows_of(server, "users")) == 26
+
+
+async def test_a_report_is_not_written_through_a_link(cli: Commands, tmp_path: Path) -> None:
+    kept, link = tmp_path / "kept", tmp_path / "link"
+    kept.write_text("kept")
+    link.symlink_to(kept)
+    assert (await cli("users", "import", written(tmp_path, person("alice")), "--report", str(link))).code == 1
+    assert kept.read_text() == "kept"
+
+
+async def test_an_export_that_fails_leaves_no_file(cli: Commands, server: Server, tmp_path: Path) -> None:
+    await cli.succeed("users", "import", written(tmp_path, person("alice", totp="JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP")))
+    await execute(server, text("UPDATE totp_factors SET secret_sealed = :other"), other=b"x" * 60)
+    folder = tmp_path / "out"
+    folder.mkdir()
+    assert (await cli("users", "export", "--with-credentials", "--output", str(folder / "people.jsonl"))).code == 1
+    assert list(folder.iterdir()) == []
+
+
+async def test_an_export_is_utf_8_whatever_the_terminal_speaks(cli: Commands, tmp_path: Path) -> None:
+    await cli.succeed("users", "import", written(tmp_path, person("alice", display_name="\u03a9mega")))
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "latin-1", **cli.env}
+    command = [sys.executable, "-m", "app", "users", "export"]
+    done = subprocess.run(command, env=env, cwd=tmp_path, stdout=subprocess.PIPE, check=True, timeout=120)
+    assert "\u03a9mega" in done.stdout.decode("utf-8")
 
 
 async def test_options_that_fit_no_file_are_refused(bare_cli: Commands, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from tests.transfer.test_hashes import CONSOLE
 
 ID = "3d2c6d6b-2b6b-4b6b-8b6b-2b6b2b6b2b6b"
 OTHER = "4d2c6d6b-2b6b-4b6b-8b6b-2b6b2b6b2b6b"
+TOTP = {"totp": {"secret": "JBSWY3DPEHPK3PXP"}}
 WHEN = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
 
 
@@ -117,6 +118,36 @@ def otp(value: str = "Xk3dUaBcD9eF2gH5iJ7k", **data: Any) -> dict[str, Any]:
     return {"type": "otp", "secretData": json.dumps({"value": value}), "credentialData": json.dumps(told)}
 
 
+async def test_what_usual_people_of_keycloak_have_bars_nobody(server: Server) -> None:
+    (password,) = keycloak_user()["credentials"]
+    history, codes = {**password, "type": "password-history"}, {"type": "recovery-authn-codes", "secretData": "{}"}
+    people = [
+        keycloak_user(id=ID, username="history", email="history@example.com", credentials=[password, history]),
+        keycloak_user(id=OTHER, username="codes", email="codes@example.com", credentials=[password, otp(), codes]),
+        keycloak_user(id=None, username="bare", email="bare@example.com", credentials=[password, codes]),
+        keycloak_user(id=None, username="fresh", email="fresh@example.com", requiredActions=["UPDATE_PASSWORD"]),
+    ]
+    brought = await bring(server, json.dumps({"users": people}), form="keycloak", kind=".json")
+    assert brought.refused == [(1, "credentials"), (1, "password_hash")]
+    assert (await bring(server, json.dumps({"users": people}), form="keycloak", kind=".json", drop=True)).numbers == (2, 2, 0)
+    found = {row["username"]: bool(row["password_hash"]) for row in await rows_of(server, "users")}
+    assert found == {"history": True, "codes": True, "bare": True, "fresh": False}
+
+
+async def test_a_table_of_django_without_a_password_in_a_cell_is_one_without(server: Server) -> None:
+    table = f"username,email,password\nanna,anna@example.com,\notto,otto@example.com,bcrypt${CHEAP}\n"
+    brought = await bring(server, table, form="django", kind=".csv")
+    assert (brought.numbers, brought.counts.bare) == ((2, 0, 0), 1)
+
+
+@pytest.mark.parametrize("form", ["fastapi-users", "full-stack-template", "django", "supabase"])
+async def test_a_table_without_the_column_of_passwords_is_refused_at_once(server: Server, form: str) -> None:
+    """Else everybody would come without one, and a second run change nothing."""
+    with pytest.raises(BadFile, match="password"):
+        await bring(server, f"id,username,email\n{ID},anna,anna@example.com\n", form=form, kind=".csv")
+    assert await rows_of(server, "users") == []
+
+
 async def test_a_realm_of_keycloak(client: AsyncClient, server: Server) -> None:
     service = {"id": ID, "username": "service-account-x", "serviceAccountClientId": "x"}
     anna = keycloak_user()
@@ -186,6 +217,33 @@ async def test_exports_of_auth0(client: AsyncClient, server: Server) -> None:
     assert found["otto"]["disabled_at"] is not None
     assert len(await rows_of(server, "totp_factors")) == 1
     await api.login(client, "anna")
+
+
+async def test_second_factors_of_auth0_are_never_lost_without_a_word(server: Server) -> None:
+    rows: list[dict[str, Any]] = [
+        {"email": "phone@example.com", "passwordHash": CHEAP, "mfa_factors": [{"phone": {"value": "+15551234"}}]},
+        {"email": "mail@example.com", "passwordHash": CHEAP, "mfa_factors": [{"email": {"value": "x@example.com"}}]},
+        {"email": "guard@example.com", "passwordHash": CHEAP, "multifactor": ["guardian"]},
+        {"email": "app@example.com", "passwordHash": CHEAP, "multifactor": ["guardian"], "mfa_factors": [TOTP]},
+        {"email": "both@example.com", "passwordHash": CHEAP, "mfa_factors": [TOTP, {"phone": {"value": "+15551234"}}]},
+    ]
+    brought = await bring(server, rows, form="auth0", derive=True)
+    assert brought.refused == [(1, "mfa"), (2, "mfa"), (3, "mfa"), (5, "mfa")]
+    assert (await bring(server, rows, form="auth0", derive=True, drop=True)).numbers == (4, 1, 0)
+    assert len(await rows_of(server, "totp_factors")) == 2  # the app of who had both is kept
+
+
+async def test_hashes_that_auth0_was_given_come_along_if_they_are_whole(client: AsyncClient, server: Server) -> None:
+    custom: list[dict[str, Any]] = [
+        {"algorithm": "bcrypt", "hash": {"value": CHEAP, "encoding": "utf8"}},
+        {"algorithm": "bcrypt", "hash": {"value": CHEAP}, "password": {"encoding": "utf8"}},
+        {"algorithm": "bcrypt", "hash": {"value": CHEAP}, "salt": {"value": "x", "position": "prefix"}},
+        {"algorithm": "hmac", "hash": {"value": "x"}},
+    ]
+    rows = [{"email": f"anna{number}@example.com", "custom_password_hash": each} for number, each in enumerate(custom)]
+    brought = await bring(server, rows, form="auth0", derive=True)
+    assert brought.refused == [(3, "password_hash"), (4, "password_hash")]
+    await api.login(client, "anna0")
 
 
 async def test_an_export_of_firebase(client: AsyncClient, server: Server) -> None:

@@ -2,14 +2,14 @@
 
 import json
 from base64 import b64decode, b64encode
-from hashlib import pbkdf2_hmac
+from hashlib import pbkdf2_hmac, scrypt
 
 import bcrypt
 import pytest
 
 from app.auth.utils import Passwords, label_of
 from app.transfer.errors import BadFile, Unusable
-from app.transfer.hashes import read_django, read_hash_config, read_keycloak, read_stored
+from app.transfer.hashes import read_any, read_django, read_hash_config, read_keycloak, read_stored, read_supabase
 
 PASSWORDS = Passwords("bcrypt", 4, b"k" * 32)
 SIGNER = "jxspr8Ki0RYycVU8zykbdLGjFQ3McFUH0uiiTvC8pVMXAn210wjLNmdZJzxUECKbm0QsEmYUSDzZvpjeJ9WmXA=="
@@ -157,6 +157,36 @@ def test_firebases_published_example() -> None:
 def test_parameters_that_are_not_whole_are_refused(text: str) -> None:
     with pytest.raises(BadFile):
         read_hash_config(text)
+
+
+def test_our_own_form_takes_the_usual_spellings() -> None:
+    """Django's, PHC strings without the length of the hash, passlib's."""
+    key = pbkdf2_hmac("sha256", b"secret", b"sixteen bytes ok", 1000)
+    salt64, key64 = (b64encode(raw).decode().rstrip("=") for raw in (b"sixteen bytes ok", key))
+    derived = b64encode(scrypt(b"secret", salt=b"sixteen bytes ok", n=1024, r=8, p=1, dklen=64)).decode().rstrip("=")
+    spellings = [
+        f"pbkdf2_sha256$1000$sixteen bytes ok${b64encode(key).decode()}",
+        f"$pbkdf2-sha256$i=1000${salt64}${key64}",
+        f"$pbkdf2-sha256$1000${salt64.replace('+', '.')}${key64.replace('+', '.')}",
+        f"$scrypt$ln=10,r=8,p=1${salt64}${derived}",
+        BCRYPT,
+    ]
+    for text in spellings:
+        assert opens(read_any(text), "secret"), text
+    assert read_any("!unusable") is None
+    for bad in ("$pbkdf2-sha256$i=1000$AAAA$AAAAA", "$pbkdf2-sha256$9999999999$AAAA$" + "A" * 43, "md5$x$y", "secret"):
+        with pytest.raises(Unusable):
+            read_any(bad)
+
+
+def test_hashes_that_supabase_took_over_from_firebase() -> None:
+    sealed = "lSrfV15cpx95/sZS2W9c9Kp6i/LVgQNDNC/qzrCnh1SAyZvqmZqAjTdn3aoItz+VHjoZilo78198JAdRuid5lQ=="
+    stored = f"$fbscrypt$v=1,n=14,r=8,p=1,ss=Bw==,sk={SIGNER}$42xEC+ixf3L2lw==${sealed}"
+    assert opens(read_supabase(stored), "user1password")
+    assert read_supabase(BCRYPT) == BCRYPT
+    for bad in (stored.replace("p=1", "p=2"), stored.replace("n=14", "n=99"), stored.replace(SIGNER, "AAAA"), stored[:-8]):
+        with pytest.raises(Unusable):
+            read_supabase(bad)
 
 
 def test_bcrypt_of_auth0_and_supabase_stays_as_it_is() -> None:

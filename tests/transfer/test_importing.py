@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import tracemalloc
 from base64 import b64encode
 from collections import Counter
+from collections.abc import Iterator
 from datetime import timedelta
 from hashlib import pbkdf2_hmac
 from typing import Any
@@ -19,7 +21,11 @@ from app.core.server import Server
 from app.database import Clash
 from app.transfer import service
 from app.transfer.errors import BadFile
+from app.transfer.forms import Context
 from app.transfer.hashes import read_django
+from app.transfer.reading import Record
+from app.transfer.rules import Rules
+from app.transfer.service import Importing, Plan
 from app.users import many
 from app.verification.service import KeptNames
 from tests.auth.scene import events
@@ -120,6 +126,75 @@ async def test_a_file_of_somebody_elses_changes_no_account_that_is_there(client:
     assert brought.refused == [(2, "email"), (3, "username")]
     assert await rows_of(server, "users") == before
     assert await rows_of(server, "totp_factors") == []
+
+
+async def test_somebody_else_who_has_the_address_is_in_the_way_of_an_id(client: AsyncClient, server: Server) -> None:
+    """Nobody keeps an account away from its owner by registering with their address first, and unseen."""
+    squatter = await api.new_user(client)
+    theirs = "0197cd2e-0d2b-7b50-a8f9-5d4a1c0f7a11"
+    row = {"id": theirs, "email": squatter.email, "hashed_password": CHEAP, "is_active": True}
+    assert (await bring(server, [row], form="fastapi-users")).refused == [(1, "email")]
+    own = person(squatter.username, id=theirs, email=squatter.email)
+    assert (await bring(server, [own])).refused == [(1, "email")]
+    assert (await bring(server, [person(squatter.username, email=squatter.email)])).numbers == (0, 1, 0)
+
+
+async def test_a_row_that_no_library_can_check_comes_to_no_login(client: AsyncClient, server: Server) -> None:
+    await api.register(client, "usual")
+    odd = [
+        person("evil", password_hash=f"$scrypt$ln=17,r=1,p=1,l=64$c2FsdHNhbHQ${'A' * 86}"),
+        person("eviler", password_hash=f"$firebase-scrypt$ln=17,r=1$c2FsdHNhbHQ${'A' * 86}"),
+    ]
+    assert (await bring(server, odd)).refused == [(1, "password_hash"), (2, "password_hash")]
+    await api.login(client, "usual")
+    answer = await client.post("/auth/login", data={"username": "nobody", "password": api.PASSWORD})
+    assert answer.status_code == 401
+
+
+async def test_kinds_beyond_the_fourth_are_left_behind_if_the_operator_says_so(server: Server) -> None:
+    key = "A" * 43
+    rows = [
+        person(f"person{lanes}", password_hash=f"$argon2id$v=19$m=512,t=1,p={lanes}$c29tZXNhbHRzb21lc2FsdA${key}")
+        for lanes in range(1, 7)
+    ]
+    assert (await bring(server, rows)).refused == [(5, "password_hash"), (6, "password_hash")]
+    brought = await bring(server, rows, drop=True)
+    assert (brought.numbers, brought.counts.bare) == ((2, 4, 0), 2)
+    assert len(await rows_of(server, "hash_schemes")) == 4
+
+
+async def test_hashes_of_many_years_of_django_all_come(server: Server) -> None:
+    """It raises the iterations with each release."""
+    rows = [
+        {
+            "username": f"person{rounds}",
+            "email": f"person{rounds}@example.com",
+            "password": f"pbkdf2_sha256${rounds}$salt${b64encode(pbkdf2_hmac('sha256', b'x', b'salt', rounds)).decode()}",
+        }
+        for rounds in (1000, 1200, 1500, 1800, 2160, 2600, 3200)
+    ]
+    assert (await bring(server, rows, form="django")).numbers == (7, 0, 0)
+
+
+async def test_rows_are_read_one_by_one_and_no_batch_of_them_is_held(server: Server) -> None:
+    """Of a row of a megabyte a few hundred bytes are wanted."""
+    row = json.dumps({"email": "", "bio": "x" * 900_000}).encode()
+    most = 0
+
+    def lines() -> Iterator[Record]:
+        nonlocal most
+        for number in range(60):
+            yield Record(number, json.loads(row) | {"email": f"person{number}@example.com", "passwordHash": CHEAP})
+            most = max(most, tracemalloc.get_traced_memory()[0])
+
+    importing = Importing(server, Plan("auth0", ".jsonl", Context(Rules(derive=True), server.clock())), lambda _: None)
+    tracemalloc.start()
+    try:
+        counts = await importing.run(lines(), lambda: None)
+    finally:
+        tracemalloc.stop()
+    assert counts.added == 60
+    assert most < 10 * 900_000
 
 
 async def test_doubles_by_case_in_the_file_are_refused(server: Server) -> None:
@@ -400,6 +475,11 @@ async def test_a_passkey_signs_in_where_its_rp_id_is_the_same(client: AsyncClien
         {"user_handle": b64(b"h" * 65)},
         {"name": "a\nb"},
         {"sign_count": -1},
+        {"created_at": "0001-01-01T00:00:00+14:00"},
+        {"created_at": "9999-12-31T23:59:59-14:00"},
+        {"created_at": "2999-01-01T00:00:00Z"},
+        {"last_used_at": "1969-12-31T00:00:00Z"},
+        {"last_used_at": "2999-01-01T00:00:00Z"},
         {"sign_count": 2**32},
         {"unknown": 1},
     ],

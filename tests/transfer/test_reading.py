@@ -91,6 +91,39 @@ def test_lines_are_counted_over_cells_of_several_lines() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "filling",
+    [
+        b"x" * (MOST_ROW + 1),
+        b"x" * (MOST_ROW - 1) + b"\n",
+        (b"x" * 1000 + b"\n") * 2000,
+        b'say ""' * MOST_ROW + b'""',
+        b'""\n' * MOST_ROW,
+    ],
+    ids=["a long line", "a line as long as may be", "many lines", "a long line of quotes", "lines of quotes"],
+)
+def test_no_line_of_a_cell_is_ever_a_row(filling: bytes) -> None:
+    """What stands in a cell was typed by somebody of whom the file tells, not by who wrote it."""
+    table = b'id,about,email\n1,short,a@example.com\n2,"' + filling + b'\n3,evil,victim@example.com\n",b@example.com\n'
+    table += b"4,short,c@example.com\n"
+    records = list(read_csv(io.BytesIO(table)))
+    assert [record.values["id"] for record in records if record.refused is None] == ["1", "4"]
+    assert [record.line for record in records if record.refused] == [3]
+
+
+def test_behind_a_quote_without_an_end_there_is_no_row() -> None:
+    for filling in (b"short", b"x" * 2 * MOST_ROW, b"x" * 2 * MOST_ROW + b'" and more"'):
+        records = list(read_csv(io.BytesIO(b'id,about\n1,x\n2,"' + filling + b"\n3,evil\n4,evil\n")))
+        assert [record.values for record in records] == [{"id": "1", "about": "x"}, {}]
+        assert records[1].refused is not None
+        assert "has no end" in records[1].refused.why
+
+
+def test_a_table_without_the_columns_that_must_be_there_is_refused() -> None:
+    with pytest.raises(BadFile, match="no column email, password"):
+        list(read_csv(io.BytesIO(b"username,e-mail\nanna,x\n"), ("username", "email", "password")))
+
+
 def test_a_file_of_any_length_takes_the_memory_of_a_row() -> None:
     """The control is a list of the same rows."""
     line = json.dumps({"username": "x" * 400}) + "\n"
