@@ -1,10 +1,13 @@
 """HTTP to addresses that somebody typed: none leads inside, whatever it is called; and none holds us up."""
 
 import asyncio
+import gc
 import ipaddress
 import socket
+import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import httpcore2
@@ -245,3 +248,117 @@ async def test_no_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPat
             await client.post("http://anything.example/", {}, b"")
         await client.close()
     assert seen == []
+
+
+async def interim(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while not writer.is_closing():
+        writer.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 4000)
+        await writer.drain()
+
+
+async def test_interim_answers_without_end_hold_up_nobody() -> None:
+    """Each is a few bytes and takes as long as a whole answer to parse."""
+    turns, over = 0, asyncio.Event()
+
+    async def others() -> None:
+        nonlocal turns
+        while not over.is_set():
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with receiver(interim) as (port, _):
+        client = OutboundHttp(loopback=True)
+        counting = asyncio.create_task(others())
+        with pytest.raises(ConnectionError):
+            await client.post(f"http://127.0.0.1:{port}/", {}, b"")
+        over.set()
+        await counting
+    assert turns >= outbound.MOST_ON_THE_WIRE // outbound.AT_ONCE
+
+
+async def test_names_that_hang_hold_up_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each takes one thread, however often it is asked for; an address takes none; and a stop waits for none of them."""
+    released, asked = threading.Event(), Counter[str]()
+
+    def getaddrinfo(host: str, _port: int, **_: Any) -> list[Any]:
+        asked[host] += 1
+        released.wait(60)
+        raise socket.gaierror
+
+    monkeypatch.setattr(outbound, "TOTAL_SECONDS", 0.2)
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    async with receiver(saying(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")) as (port, _):
+        client = OutboundHttp(loopback=True)
+        names = [f"https://{number}.example/" for number in range(outbound.MOST_LOOK_UPS)]
+        ended = await asyncio.gather(*(client.post(url, {}, b"") for url in names * 3), return_exceptions=True)
+        assert {type(each) for each in ended} == {TimeoutError}
+        assert set(asked.values()) == {1}
+        assert len(asked) == outbound.MOST_LOOK_UPS
+        with pytest.raises(ConnectionError):
+            await client.post("https://one-more.example/", {}, b"")
+        assert (await client.post(f"http://127.0.0.1:{port}/", {}, b"")).status == 200
+    waiting = [each for each in threading.enumerate() if each.name == "resolving"]
+    assert len(waiting) == outbound.MOST_LOOK_UPS
+    assert all(each.daemon for each in waiting)
+    released.set()
+    for each in waiting:
+        await asyncio.to_thread(each.join, 10)
+    with pytest.raises(ConnectionError, match="does not resolve"):  # it is asked for anew
+        await client.post(names[0], {}, b"")
+
+
+async def test_an_address_that_swallows_everything_leaves_time_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, called = httpcore2.AnyIOBackend.connect_tcp, list[tuple[str, float | None]]()
+
+    async def connect(self: Any, host: str, port: int, timeout: float | None = None, *more: Any) -> Any:
+        called.append((host, timeout))
+        if host != "127.0.0.1":
+            raise httpcore2.ConnectTimeout
+        return await plain(self, host, port, timeout, *more)
+
+    monkeypatch.setattr(httpcore2.AnyIOBackend, "connect_tcp", connect)
+    monkeypatch.setattr(socket, "getaddrinfo", answering(["1.1.1.1", "127.0.0.1"]))
+    async with receiver(saying(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")) as (port, _):
+        client = OutboundHttp(loopback=True)
+        assert (await client.post(f"http://two.example:{port}/", {}, b"")).status == 200
+    assert called == [("1.1.1.1", outbound.CONNECT_SECONDS), ("127.0.0.1", None)]
+    assert outbound.CONNECT_SECONDS * (outbound.MOST_ADDRESSES - 1) < outbound.TOTAL_SECONDS
+
+
+async def test_a_handshake_that_hangs_leaves_no_socket_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not only once the garbage is collected, which a server does seldom."""
+    monkeypatch.setattr(outbound, "TOTAL_SECONDS", 0.2)
+    ended = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            await reader.read()  # until the other side has hung up
+        writer.close()
+        ended.set()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    gc.disable()
+    try:
+        client = OutboundHttp(loopback=True)
+        with pytest.raises(TimeoutError):
+            await client.post(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/", {}, b"")
+        await asyncio.wait_for(ended.wait(), 10)
+    finally:
+        gc.enable()
+        server.close()
+
+
+async def test_the_address_is_called_as_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = httpcore2.AnyIOBackend.connect_tcp
+
+    async def connect(self: Any, _host: str, *more: Any) -> Any:
+        return await plain(self, "127.0.0.1", *more)
+
+    monkeypatch.setattr(httpcore2.AnyIOBackend, "connect_tcp", connect)
+    async with receiver(saying(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")) as (port, seen):
+        client = OutboundHttp(loopback=True)
+        for url in (f"http://127.0.0.1:{port}/a;b/c;d=1?x=1;y", f"http://[::1]:{port}", f"http://localhost:{port}/?"):
+            await client.post(url, {}, b"")
+    assert [head.split(b" ")[1] for head in seen] == [b"/a;b/c;d=1?x=1;y", b"/", b"/"]
+    hosts = [line for head in seen for line in head.split(b"\r\n") if line.lower().startswith(b"host:")]
+    assert hosts == [b"host: %s:%d" % (name, port) for name in (b"127.0.0.1", b"[::1]", b"localhost")]
