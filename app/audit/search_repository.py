@@ -122,7 +122,7 @@ async def _bottom(db: AsyncSession, sought: Sought, low: int, top: int) -> int:
     if alone in {replace(sought, since=None, until=None), Sought()}:
         return low
     ends: list[int] = []
-    for along in _ways(alone):
+    for along in _walks(alone):
         walk = select(AuditEvent.id).where(along, AuditEvent.id < top, AuditEvent.id >= low).order_by(AuditEvent.id.desc())
         ends.append(await db.scalar(walk.offset(LOOKED_AT).limit(1)) or low)
     return max(ends)
@@ -133,6 +133,13 @@ def _alone(sought: Sought) -> Sought:
     if sought.subject is not None:
         return Sought(subject=sought.subject)
     return Sought(actor=sought.actor) if sought.actor is not None else Sought(address=sought.address)
+
+
+def _walks(alone: Sought) -> list[ColumnElement[bool]]:
+    """What an index says by itself of one thing: to look at each row for more would be what is to be bounded."""
+    if alone.actor is None:
+        return _ways(alone)
+    return [AuditEvent.subject_id == alone.actor, and_(AuditEvent.actor_id == alone.actor, ABOUT_ANOTHER)]
 
 
 def _is_indexed(sought: Sought) -> bool:
