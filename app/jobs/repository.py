@@ -83,7 +83,7 @@ async def finish_job(db: AsyncSession, job_id: uuid.UUID, lease: uuid.UUID) -> b
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """What is to become of a job that failed: tried again at `run_at`, or never if `dead_at` is given."""
+    """What is to become of a job: tried again at `run_at`, or never if `dead_at` is given; without an error it has not failed."""
 
     run_at: datetime
     error: str | None
@@ -103,6 +103,7 @@ async def postpone_job(db: AsyncSession, job_id: uuid.UUID, lease: uuid.UUID, de
             last_error=delay.error and delay.error[:200],
             failing_since=delay.failing_since,
             dead_at=delay.dead_at,
+            attempts=0 if delay.error is None else Job.attempts,  # a failure's delay grows with those before it alone
         )
     )
 

@@ -30,6 +30,7 @@ POLL_SECONDS = 0.5
 DAILY_POLL_SECONDS = 60.0
 STEADY_SECONDS = 1.0
 FINISH_SECONDS = 3.0
+GIVE_BACK_SECONDS = 1.0
 
 
 class JobLost(Exception):
@@ -55,7 +56,7 @@ class Worker:
             self._tasks += [asyncio.create_task(self._do_lane(lane)) for lane in lanes_of(self._server) if lane != MAIN]
 
     async def stop(self) -> None:
-        """Stop; what was under way is tried again by whoever comes next."""
+        """Stop; what was under way is broken off and given back, to be tried again by whoever comes next."""
         if self._tasks:
             for task in self._tasks:
                 task.cancel()
@@ -100,6 +101,7 @@ class Worker:
         finally:
             for task in under_way:
                 task.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
 
     async def _try_apart(self, job: Job, now: datetime) -> None:
         with _outliving():
@@ -177,6 +179,12 @@ async def _try(server: Server, job: Job, now: datetime) -> None:
         async with server.database.write() as db:
             await repository.postpone_job(db, job.id, lease, repository.Delay(later.run_at, None, None, None))
         return
+    except asyncio.CancelledError:  # the worker stops: nobody need wait until the lease has run out
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(GIVE_BACK_SECONDS), server.database.write() as db:
+                back = repository.Delay(now, job.last_error, job.failing_since, None)
+                await repository.postpone_job(db, job.id, lease, back)
+        raise
     except Exception as error:  # whatever it was, the job stays and is tried again
         delay = _delay(job, error, max(now, server.clock()))
         dead = delay.dead_at is not None

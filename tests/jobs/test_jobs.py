@@ -128,11 +128,12 @@ async def test_the_job_of_a_worker_that_died_is_done_by_the_next(server: Server,
     (job_id,) = await enqueue(server, clock)
     dying = asyncio.create_task(run_due(server, now=clock()))
     await reached.wait()
-    dying.cancel()
-    await asyncio.gather(dying, return_exceptions=True)
     assert await run_due(other, now=clock()) == 0
     assert await run_due(other, now=clock.advance(LEASE + timedelta(seconds=1))) == 1
     assert [work.id for work in desk.done] == [job_id]
+    assert await rows_of(server, "jobs") == []
+    dying.cancel()  # back from the dead, it has nothing to give back
+    await asyncio.gather(dying, return_exceptions=True)
     assert await rows_of(server, "jobs") == []
 
 

@@ -50,6 +50,29 @@ async def test_what_hangs_in_a_lane_holds_up_no_other_lane_and_none_of_its_own(
         await worker.stop()
 
 
+@pytest.mark.parametrize("lane", ["main", "aside"])
+async def test_a_stop_waits_for_what_it_breaks_off_and_gives_it_back(server: Server, clock: TravellingClock, lane: str) -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def slow(_work: Work) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    server.plug(HANDLERS, Handler("slow", slow, lane=lane))
+    await enqueue(server, clock, "slow")
+    worker = Worker(server)
+    worker.start()
+    await asyncio.wait_for(begun.wait(), 10)
+    await worker.stop()
+    assert ended.is_set()
+    (job,) = await rows_of(server, "jobs")
+    assert (job["lease"], job["lease_until"], job["last_error"], job["failing_since"]) == (None, None, None, None)
+    assert job["run_at"] <= clock()
+
+
 async def test_a_job_of_nobody_is_tried_in_the_main_lane_and_seen(server: Server, clock: TravellingClock) -> None:
     async def do(_work: Work) -> None: ...
 
@@ -77,6 +100,7 @@ async def test_a_job_that_goes_on_later_is_no_failure_and_never_given_up(server:
         clock.advance(timedelta(hours=1))
     (job,) = await rows_of(server, "jobs")
     assert (job["last_error"], job["failing_since"], job["dead_at"]) == (None, None, None)
+    assert job["attempts"] == 0  # so that a failure after a hundred rests waits no longer than a first one does
     assert len({work.id for work in done}) == 1
 
 
