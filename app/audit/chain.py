@@ -94,6 +94,8 @@ def digest_of(values: Values) -> bytes:
         by_client, by_personal = values["client_salt"], values["personal_salt"]
         client = commit_client(by_client, values) if by_client is not None else values["client_digest"]
         personal = commit_personal(by_personal, values) if by_personal is not None else values["personal_digest"]
+        if values.get("client_digest") not in {None, client} or values.get("personal_digest") not in {None, personal}:
+            raise Broken  # beside what it is a digest of there is none, or that one
         moment = (values["at"] - EPOCH) // (EPOCH.resolution)
         ids = (_uuid(values[name]) for name in ("actor_id", "subject_id", "impersonator_id", "session_id"))
         said = (_text(values["fact"]), *ids, _text(values["request_id"]), _json(values["data"]))
@@ -136,6 +138,15 @@ class Head:
         told = {"kind": self.kind, "position": self.position, "seal": self.seal.hex(), "at": self.at.isoformat()}
         signed = {"authkeep_audit": 1, **told, "key": b64encode(self.key), "signature": b64encode(self.signature)}
         return json.dumps(signed, separators=(",", ":"))
+
+
+def claims_to_be_head(line: str) -> bool:
+    """Whether a line is written as a head is, whatever became of it since; one that was cut off is not."""
+    try:
+        told = json.loads(line)
+    except ValueError:
+        return False
+    return isinstance(told, dict) and "authkeep_audit" in told
 
 
 def read_head(line: str) -> Head | None:

@@ -5,15 +5,20 @@ import io
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from fastapi import Request
+from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import StreamingResponse
 
 from app.audit import search_repository as search
-from app.audit.chain import COLUMNS
+from app.audit.chain import COLUMNS, AuditKeys
+from app.audit.heads import Sinks
+from app.audit.sealing import sign_now
 from app.audit.search_repository import Sought
 from app.core.edge import STREAMS
+from app.core.server import Server
 from app.database import Database
 
 PAGE = 1_000
@@ -36,6 +41,7 @@ CSV_COLUMNS = (
     "data",
 )
 Allowed = Callable[[], Awaitable[None]]
+Begin = Callable[[], Awaitable[None]]
 
 
 def as_line(row: Any) -> str:
@@ -62,8 +68,18 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, int | dict | str | None) else str(value)
 
 
-async def write(database: Database, sought: Sought, kind: str, allowed: Allowed) -> AsyncIterator[str]:
+async def vouch(server: Server, db: AsyncSession, sought: Sought, kind: str, now: datetime) -> Begin:
+    """See that a signed head reaches the end of the log, if all of it is taken along: so that all of it can be verified.
+
+    What it hands back tells the sinks; call it once the transaction is committed.
+    """
+    head = await sign_now(db, server.kit(AuditKeys), now) if kind == LINES and sought.is_all else None
+    return partial(server.kit(Sinks).tell, head)
+
+
+async def write(database: Database, sought: Sought, kind: str, allowed: Allowed, begin: Begin) -> AsyncIterator[str]:
     """The rows that were sealed when it began, oldest first, in short transactions; `allowed` is asked before each page."""
+    await begin()
     if kind == TABLE:
         yield _table([CSV_COLUMNS])
     last = 0

@@ -10,7 +10,9 @@ from app.audit.routes import router
 from app.audit.sealing import Sealer
 from app.audit.service import Recorded, record_denial
 from app.audit.sockets import HEAD_SINKS, KEYS
+from app.audit.verifying import Trust
 from app.core.caller import DENIED
+from app.core.crypto import b64decode
 from app.core.personal import PERSONAL_DATA
 from app.core.server import Server
 from app.jobs.sockets import STEADY
@@ -31,7 +33,8 @@ def install(server: Server) -> None:
     server.provide(sinks)
     server.plug(STEADY, Sealer(server.database, keys, sinks, timedelta(minutes=settings.AUDIT_HEAD_MINUTES)))
     if settings.AUDIT_RETENTION_DAYS:
-        server.plug(STEADY, Pruning(server.database, keys, sinks, timedelta(days=settings.AUDIT_RETENTION_DAYS)))
+        trust = Trust(frozenset({keys.public, *filter(None, map(b64decode, settings.AUDIT_TRUSTED_KEYS))}), keys)
+        server.plug(STEADY, Pruning(server.database, trust, keys, sinks, timedelta(days=settings.AUDIT_RETENTION_DAYS)))
     server.plug(DENIED, record_denial)
     server.plug(PERSONAL_DATA, EventsOf())
     server.routers.append(router)

@@ -20,24 +20,35 @@ MAILED_EVERY = timedelta(days=1)
 
 
 class Sinks:
-    """All sinks of a server. What one of them could not keep is given to it again, or a newer head instead."""
+    """All sinks of a server. What one of them could not keep is given to it again: every cut and restored head, since what was
+    before can be verified by no other, and the newest of the plain ones."""
 
     def __init__(self, sinks: Callable[[], Sequence[HeadSink]]) -> None:
         self._sinks = sinks
-        self._left: dict[str, Head] = {}
+        self._left: dict[str, list[Head]] = {}
 
     async def tell(self, head: Head | None) -> None:
         """Give a head to every sink, and without one what is left to those that failed; raises nothing."""
         for sink in self._sinks():
-            told = head or self._left.get(sink.name)
-            if told is None:
-                continue
+            left = self._left.pop(sink.name, [])
+            if head is not None:
+                left = [*(each for each in left if each.kind != "head" or head.kind != "head"), head]
             try:
                 async with asyncio.timeout(KEEP_SECONDS):
-                    await sink.keep(told)
-                self._left.pop(sink.name, None)
+                    while left:
+                        await sink.keep(left[0])
+                        left.pop(0)
             except Exception as error:  # a disk that is full must not stop the chain
-                self._left[sink.name] = told
+                self._left[sink.name] = left
+                log.warning("audit.head_not_kept", sink=sink.name, error=type(error).__name__)
+
+    async def remind(self, lines: Sequence[str]) -> None:
+        """At the start: give what the database holds to those who can tell what they lack; raises nothing."""
+        for sink in self._sinks():
+            try:
+                async with asyncio.timeout(KEEP_SECONDS):
+                    await sink.fill(lines)
+            except Exception as error:
                 log.warning("audit.head_not_kept", sink=sink.name, error=type(error).__name__)
 
 
@@ -52,13 +63,35 @@ class FileSink:
         """See `HeadSink.keep`."""
         await asyncio.to_thread(self._append, head.line())
 
+    async def fill(self, lines: Sequence[str]) -> None:
+        """See `HeadSink.fill`."""
+        await asyncio.to_thread(self._fill, lines)
+
+    def _fill(self, lines: Sequence[str]) -> None:
+        try:
+            with self._path.open(encoding="utf-8", errors="replace") as file:
+                kept = {line.rstrip("\n") for line in file}
+        except FileNotFoundError:
+            kept = set()
+        for line in lines:
+            if line not in kept:
+                self._append(line)
+
     def _append(self, line: str) -> None:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(self._path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+        # What a full disk or a crash left of a line must not spoil the next one. One write: lines of several servers don't mix.
         with os.fdopen(descriptor, "ab") as file:
-            file.write(line.encode() + b"\n")  # one write: lines of several servers don't mix
+            file.write((b"" if self._ends_well() else b"\n") + line.encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
+
+    def _ends_well(self) -> bool:
+        with self._path.open("rb") as file:
+            if not file.seek(0, os.SEEK_END):
+                return True
+            file.seek(-1, os.SEEK_END)
+            return file.read() == b"\n"
 
 
 class StdoutSink:
@@ -70,6 +103,9 @@ class StdoutSink:
         """See `HeadSink.keep`."""
         sys.stdout.write(head.line() + "\n")
         sys.stdout.flush()
+
+    async def fill(self, _lines: Sequence[str]) -> None:
+        """See `HeadSink.fill`: what was written is gone to whoever collects it."""
 
 
 class MailSink:
@@ -94,6 +130,9 @@ class MailSink:
             }
             await mail.enqueue(db, "audit-head", self._address, head.at, **values)
         self._mailed_at = head.at
+
+    async def fill(self, _lines: Sequence[str]) -> None:
+        """See `HeadSink.fill`: a mail that was enqueued arrives."""
 
 
 def read_sinks(names: Sequence[str], database: Database) -> list[HeadSink]:

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -175,6 +176,53 @@ async def replace_cut(db: AsyncSession, position: int, line: str) -> None:
     """Keep where the chain begins now, in place of where it began."""
     await db.execute(delete(AuditHead).where(AuditHead.kind == "cut"))
     await add_head(db, "cut", position, line)
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """What the chain's row says of its end, and what is there: `last` is the last place there is, `its_seal` that of the place
+    which the chain's row names."""
+
+    position: int
+    seal: bytes
+    last: int | None
+    its_seal: bytes | None
+    its_mark: bytes | None
+
+    @property
+    def fits(self) -> bool:
+        """Whether the last row is the one that the chain's row names."""
+        return self.last == self.position and self.its_seal == self.seal
+
+
+async def find_end(db: AsyncSession) -> End:
+    """The chain's row beside the end of the chain, as they are at one moment."""
+    last = select(func.max(AuditEvent.position)).where(AuditEvent.position > 0).scalar_subquery()
+    of_end = select(AuditEvent).where(AuditEvent.position == AuditChain.position, AuditEvent.position > 0)
+    seal, mark = (of_end.with_only_columns(column).scalar_subquery() for column in (AuditEvent.seal, AuditEvent.mark))
+    query = select(AuditChain.position, AuditChain.seal, last, seal, mark).where(AuditChain.name == "chain")
+    return End(*(await db.execute(query)).one())
+
+
+async def list_places(db: AsyncSession, after: int, most: int) -> Sequence[Any]:
+    """Ids and places in the order of the chain, behind this place."""
+    query = select(AuditEvent.id, AuditEvent.position).where(AuditEvent.position > after)
+    return (await db.execute(query.order_by(AuditEvent.position).limit(most))).all()
+
+
+async def find_cut(db: AsyncSession) -> str | None:
+    """The line of the head behind which rows were taken away."""
+    line: str | None = await db.scalar(
+        select(AuditHead.line).where(AuditHead.kind == "cut").order_by(AuditHead.id.desc()).limit(1)
+    )
+    return line
+
+
+async def list_kept_for_good(db: AsyncSession) -> list[str]:
+    """The newest head, and every cut and restored one, oldest first."""
+    newest = select(func.max(AuditHead.id)).scalar_subquery()
+    query = select(AuditHead.line).where(or_(AuditHead.kind != "head", AuditHead.id == newest)).order_by(AuditHead.id)
+    return list((await db.scalars(query)).all())
 
 
 async def list_sealed(db: AsyncSession, after: int, most: int) -> Sequence[Any]:

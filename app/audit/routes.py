@@ -94,4 +94,5 @@ async def export_events(
     await fresh(server, now, caller)
     await service.record_export(db, caller, kind, sought, now)
     allowed = holds_still(server, caller, Permission.AUDIT_READ)
-    return export.answer(request, export.write(server.database, sought, kind, allowed), kind, now)
+    begin = await export.vouch(server, db, sought, kind, now)
+    return export.answer(request, export.write(server.database, sought, kind, allowed, begin), kind, now)

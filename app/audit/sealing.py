@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit import repository
-from app.audit.chain import TAKEN_IN, WRITTEN, AuditKeys, Broken, Head, digest_of, seal_of
+from app.audit.chain import BEGINNING, TAKEN_IN, WRITTEN, AuditKeys, Broken, Head, digest_of, read_head, seal_of
 from app.audit.heads import Sinks
 from app.audit.models import AuditChain
 from app.core.crypto import random_id
@@ -57,16 +57,23 @@ class Sealer:
         self._sinks = sinks
         self._head_every = head_every
         self._lease = random_id()
+        self._reminded = False
 
     async def tick(self, now: datetime) -> None:
         """See `Steady.tick`."""
+        if not self._reminded:
+            async with self._database.read() as db:
+                lines = await repository.list_kept_for_good(db)
+            await self._sinks.remind(lines)
+            self._reminded = True
         while await self._seal_some(now) == BATCH:
             pass
         await self._sign(now, now - self._head_every)
 
     async def finish(self, now: datetime) -> None:
         """See `Steady.finish`: what is committed is sealed and signed, and the lease let go."""
-        await self._seal_some(now)
+        while await self._seal_some(now) == BATCH:
+            pass
         await self._sign(now, now)
         await self._let_go()
 
@@ -82,6 +89,10 @@ class Sealer:
         async with self._database.write() as db:
             chain = await repository.take_chain(db, self._lease, now, now + LEASE)
             if chain is None:
+                return 0
+            if not await _is_at_its_end(db, self._keys):
+                # Sealed over what is wrong, an honest row would be what is accused.
+                log.error("audit.chain_not_ours", position=chain.position)
                 return 0
             before, place = chain.position, _Place(chain.position, chain.seal)
             rows = await repository.list_unsealed(db, BATCH)
@@ -151,6 +162,23 @@ async def hold_chain(db: AsyncSession) -> AuditChain:
     if chain is None:
         raise LookupError("there is no chain: the database is not migrated")
     return chain
+
+
+async def _is_at_its_end(db: AsyncSession, keys: AuditKeys) -> bool:
+    """Whether the chain's row, which is held, names the last row there is, and its seal is ours as far as can be told."""
+    end = await repository.find_end(db)
+    if end.last is not None:
+        return end.fits and keys.sealed(end.seal, end.its_mark) is not False
+    cut = read_head(await repository.find_cut(db) or "")
+    return (cut is not None and (cut.position, cut.seal) == (end.position, end.seal)) or (
+        end.position == 0 and end.seal == BEGINNING
+    )
+
+
+async def sign_now(db: AsyncSession, keys: AuditKeys, now: datetime) -> Head | None:
+    """A head for the chain as it is, if there is none: whoever takes the log along can have all of it vouched for."""
+    chain = await hold_chain(db)
+    return await sign_head(db, keys, "head", chain, now) if chain.position != chain.head_position else None
 
 
 def _is_free(chain: AuditChain, lease: uuid.UUID, now: datetime) -> bool:

@@ -1,5 +1,6 @@
 """What recording needs of the server whose transaction it is, and where signed heads go."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from app.audit.chain import AuditKeys, Head
@@ -17,7 +18,11 @@ class HeadSink(Protocol):
         ...
 
     async def keep(self, head: Head) -> None:
-        """Keep one. What it raises is logged, and the head, or a newer one, is given to it again."""
+        """Keep one. What it raises is logged, and the head, or a newer plain one, is given to it again."""
+        ...
+
+    async def fill(self, lines: Sequence[str]) -> None:
+        """Keep those of these lines that it lacks, if it can tell."""
         ...
 
 

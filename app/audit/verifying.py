@@ -6,13 +6,25 @@ whose erasure it has yet to find.
 """
 
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from app.audit import repository
-from app.audit.chain import BEGINNING, TAKEN_IN, WRITTEN, AuditKeys, Broken, Head, digest_of, read_head, seal_of
+from app.audit.chain import (
+    BEGINNING,
+    TAKEN_IN,
+    WRITTEN,
+    AuditKeys,
+    Broken,
+    Head,
+    claims_to_be_head,
+    digest_of,
+    read_head,
+    seal_of,
+)
 from app.audit.facts import Fact
 from app.database import Database
 
@@ -39,6 +51,8 @@ class Report:
     not_ours: int = 0  # sealed under another key, so that only the chain and the heads speak for them
     taken_in: int = 0
     waiting: int = 0
+    of_export: bool = False
+    oldest: datetime | None = None  # of the rows that are there
     lost: list[Head] = field(default_factory=list)  # restores, behind which rows are lost for a reason that we signed
 
 
@@ -69,6 +83,8 @@ class Heads:
         for number, line in enumerate(lines, 1):
             head = read_head(line)
             if head is None:
+                if claims_to_be_head(line):
+                    raise NotVerified(f"{source}, line {number}: the head was changed: it can't be read")
                 continue
             if not head.is_signed_by(self._trust.public):
                 raise NotVerified(f"{source}, line {number}: the head at position {head.position} is not signed by a trusted key")
@@ -145,7 +161,9 @@ class Walk:
         elif cut is not None:
             self._seal = cut.seal
         else:
-            raise NotVerified(f"position 1: the row was removed; the first one left is at position {row.position} (id {row.id})")
+            part = ". Of an export only the whole can be verified, not what was chosen from it" if self._report.of_export else ""
+            left = f"the first one left is at position {row.position} (id {row.id})"
+            raise NotVerified(f"position 1: the row was removed; {left}{part}")
         self._position = before
         self._report.first = row.position
 
@@ -167,6 +185,7 @@ class Walk:
         self._check_erasure(row)
         self._heads.check(row.position, row.seal)
         self._position, self._seal = row.position, row.seal
+        self._report.oldest = self._report.oldest or row.at
         self._report.rows += 1
         self._report.last = row.position
 
@@ -256,8 +275,10 @@ async def verify_database(
     heads.add(await _head_lines(database), "audit_heads")
     heads.settle()
     async with database.read() as db:
-        refused = await repository.find_refused(db)
-        chain = await repository.find_chain(db)
+        with _readable("a row that the sealer refused was changed: it can't be read"):
+            refused = await repository.find_refused(db)
+        with _readable("the row of audit_chain was changed: it can't be read"):
+            chain = await repository.find_chain(db)
     if refused is not None:
         raise NotVerified(PUT_IN.format(refused.id))
     if chain is None:
@@ -267,12 +288,17 @@ async def verify_database(
         if page[0].position > walk.position + 1:
             heads.add(await _head_lines(database, "cut"), "audit_heads")
         for row in page:
-            walk.step(row)
+            with _readable(f"position {walk.position + 1}: the row (id {row.id}) was changed: it can't be read"):
+                walk.step(row)
         progress(walk.position, chain.position)
     if chain.position > walk.position:
         raise NotVerified(f"position {walk.position + 1}: the end was cut off; the chain is {chain.position} long")
     async with database.read() as db:
-        waiting = await repository.list_unsealed(db, PAGE)
+        end = await repository.find_end(db)
+        with _readable("a row without a place was changed, or put in: it can't be read"):
+            waiting = await repository.list_unsealed(db, PAGE)
+    if not end.fits and not (end.last is None and _is_cut_at(heads, end)):
+        raise NotVerified("the row of audit_chain was changed: it does not name the last row's place and seal")
     _check_waiting(waiting, trust.keys, now(), being_taken_in=chain.taken_in_to is None)
     walk.end(row.subject_id for row in waiting if row.fact in ERASED)
     report.waiting = len(waiting)
@@ -300,15 +326,48 @@ def _is_ours(row: Row, keys: AuditKeys) -> bool:
         return False
 
 
+@contextmanager
+def _readable(finding: str) -> Iterator[None]:
+    """What no column of its kind can hold was not written by us."""
+    try:
+        yield
+    except (ValueError, TypeError, OverflowError) as error:
+        raise NotVerified(finding) from error
+
+
+def _is_cut_at(heads: Heads, end: repository.End) -> bool:
+    cut = heads.cuts.get(end.position)
+    return end.position == 0 or (cut is not None and cut.seal == end.seal)
+
+
 async def _pages(database: Database) -> AsyncIterator[Sequence[Row]]:
     last = 0
     while True:
-        async with database.read() as db:
-            page = await repository.list_sealed(db, last, PAGE)
+        try:
+            async with database.read() as db:
+                page = await repository.list_sealed(db, last, PAGE)
+        except (ValueError, TypeError, OverflowError):
+            page = await _up_to_the_odd_one(database, last)
         if not page:
             return
         yield page
         last = page[-1].position
+
+
+async def _up_to_the_odd_one(database: Database, last: int) -> Sequence[Row]:
+    """The rows of a page before the first that can't be read; none before it, and it is named."""
+    async with database.read() as db:
+        places = await repository.list_places(db, last, PAGE)
+    found: list[Row] = []
+    for row_id, position in places:
+        try:
+            async with database.read() as db:
+                found += await repository.list_sealed(db, position - 1, 1)
+        except (ValueError, TypeError, OverflowError):
+            if found:
+                return found
+            raise NotVerified(f"position {position}: the row (id {row_id}) was changed: it can't be read") from None
+    return found
 
 
 async def _head_lines(database: Database, kind: str | None = None) -> list[str]:
@@ -322,7 +381,7 @@ def verify_rows(rows: Iterable[Row], trust: Trust, files: Sequence[tuple[str, It
     Raises:
         NotVerified: see there.
     """
-    report = Report()
+    report = Report(of_export=True)
     heads = Heads(trust)
     for source, lines in files:
         heads.add(lines, source)
@@ -331,5 +390,15 @@ def verify_rows(rows: Iterable[Row], trust: Trust, files: Sequence[tuple[str, It
     for row in rows:
         walk.step(row)
     walk.end()
-    report.heads, report.newest, report.lost = heads.count, heads.newest, heads.restores
+    # Whoever has the file can compute every seal anew: only what was signed speaks for it.
+    newest = heads.newest
+    proved = newest.position if newest is not None else 0
+    if newest is None or not report.rows:
+        raise NotVerified("no row is vouched for: give the signed heads of that time (--heads), and an export that is not empty")
+    if proved < report.last:
+        raise NotVerified(
+            f"position {proved + 1}: the rows up to position {report.last} are vouched for by no signed head;"
+            f" up to position {proved} all is as it was signed"
+        )
+    report.heads, report.newest, report.lost = heads.count, newest, heads.restores
     return report

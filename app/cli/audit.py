@@ -20,11 +20,17 @@ if TYPE_CHECKING:
 
 cli = typer.Typer(help="The audit log: verify it, and what that takes.")
 Heads = Annotated[
-    list[Path] | None, typer.Option("--heads", help="File with signed heads, such as HEAD_SINKS keeps; may be given again")
+    list[Path] | None,
+    typer.Option(
+        "--heads", exists=True, dir_okay=False, help="File with signed heads, such as HEAD_SINKS keeps; may be given again"
+    ),
 ]
 Keys = Annotated[list[str] | None, typer.Option("--key", help="Public key that heads may be signed by; may be given again")]
-Export = Annotated[Path | None, typer.Option("--export", help="Verify this export (JSON Lines) instead of the database")]
-SHOWN_EVERY = 20_000
+Export = Annotated[
+    Path | None,
+    typer.Option("--export", exists=True, dir_okay=False, help="Verify this export (JSON Lines) instead of the database"),
+]
+CSV_HEAD = "id,position,"
 
 
 @cli.command()
@@ -53,9 +59,8 @@ def show_key() -> None:
 
 
 def head_files() -> list[Path]:
-    """Files that HEAD_SINKS keeps heads in, as far as they are there."""
-    named = [Path(sink.removeprefix("file:")) for sink in load_settings().HEAD_SINKS if sink.startswith("file:")]
-    return [path for path in named if path.exists()]
+    """Files that HEAD_SINKS keeps heads in."""
+    return [Path(sink.removeprefix("file:")) for sink in load_settings().HEAD_SINKS if sink.startswith("file:")]
 
 
 def told(report: "Report", *, has_files: bool) -> Iterator[str]:
@@ -104,10 +109,26 @@ def _verify_database(heads: list[Path], keys: list[str]) -> "Report":
     async def act(server: "Server") -> "Report":
         ours = server.kit(AuditKeys)
         trust: Trust = Trust(frozenset({ours.public}) | _trusted([*server.settings.AUDIT_TRUSTED_KEYS, *keys]), ours)
-        files = _lines([*head_files(), *heads])
-        return await verify_database(server.database, trust, files, server.clock, _progress)
+        kept = [path for path in head_files() if path.exists()]
+        report = await verify_database(server.database, trust, _lines([*kept, *heads]), server.clock, _progress)
+        _check_kept(report, server.clock())
+        return report
 
     return with_server(act)
+
+
+def _check_kept(report: "Report", now: datetime) -> None:
+    """See that each file of HEAD_SINKS has heads, if there were rows for long enough: one that was emptied would say nothing."""
+    from app.audit.chain import read_head
+    from app.audit.verifying import YOUNG, NotVerified
+
+    if report.oldest is None or report.oldest > now - YOUNG:
+        return
+    for path in head_files():
+        if not path.exists():
+            raise NotVerified(f"{path}: the file of HEAD_SINKS is not there; each server writes it when it starts")
+        if not any(read_head(line) for _, lines in _lines([path]) for line in lines):
+            raise NotVerified(f"{path}: the file of HEAD_SINKS holds no head, though the chain has rows")
 
 
 def _verify_export(export: Path, heads: list[Path], keys: list[str]) -> "Report":
@@ -130,6 +151,8 @@ def _rows(lines: Iterator[str]) -> Iterator[ExportedRow]:
     from app.audit.verifying import NotVerified
 
     for number, line in enumerate(lines, 1):
+        if number == 1 and line.startswith(CSV_HEAD):
+            raise NotVerified("this is the CSV for spreadsheets, which holds no seals; take the log along as JSON Lines")
         try:
             told = json.loads(line)
             values = {name: told[name] for name in COLUMNS}

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import stat
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.audit import repository, sealing
-from app.audit.chain import read_head
+from app.audit.chain import AuditKeys, Head, read_head
 from app.audit.facts import Fact
 from app.audit.heads import FileSink, Sinks
+from app.audit.sealing import Sealer
+from app.audit.sockets import HEAD_SINKS
 from app.cli.restoring import make_true
 from app.core.server import Server
 from app.jobs.worker import Worker, run_due, run_steady
@@ -225,14 +228,79 @@ async def test_heads_go_to_standard_output_and_once_a_day_by_mail(
     assert await finding(server, [line for mail in mails for line in mail.splitlines()]) == ""
 
 
-async def test_what_fails_in_a_sink_is_logged_and_not_raised() -> None:
-    class Broken:
-        name = "broken"
+class Full:
+    """A sink that is away for a while."""
 
-        async def keep(self, _head: Any) -> None:
+    name = "full"
+
+    def __init__(self) -> None:
+        self.is_full, self.kept = True, list[tuple[str, int]]()
+
+    async def keep(self, head: Head) -> None:
+        if self.is_full:
             raise OSError("full")
+        self.kept.append((head.kind, head.position))
 
-    await Sinks(lambda: [Broken()]).tell(read_head("{}"))
+    async def fill(self, _lines: Sequence[str]) -> None:
+        raise OSError("full")
+
+
+async def test_a_sink_that_was_away_gets_every_cut_and_restore_and_the_newest_head(
+    server: Server, clock: TravellingClock
+) -> None:
+    """What was before a cut can be verified by no other head."""
+    sink, keys = Full(), server.kit(AuditKeys)
+    sinks = Sinks(lambda: [sink])
+    await sinks.remind([])
+    for kind, position in (("head", 1), ("cut", 2), ("head", 3), ("restored", 4), ("head", 5), ("head", 6)):
+        await sinks.tell(keys.sign(kind, position, b"x" * 32, clock()))
+    sink.is_full = False
+    await sinks.tell(None)
+    assert sink.kept == [("cut", 2), ("restored", 4), ("head", 6)]
+    await sinks.tell(None)
+    assert len(sink.kept) == 3
+
+
+async def test_a_server_that_starts_gives_a_file_what_it_lacks(server: Server, head_file: Path) -> None:
+    """It was down, or full, or is new; and a line that was cut off does not spoil the next."""
+    await sealed_log(server, 3)
+    async with server.database.write() as db:
+        cut = server.kit(AuditKeys).sign("cut", 1, b"x" * 32, server.clock())
+        await repository.replace_cut(db, 1, cut.line())
+    head_file.write_text('{"authkeep_audit":1,"kin')
+    for _ in range(2):  # and each line once
+        with_file(server, head_file)
+        sealer = Sealer(server.database, server.kit(AuditKeys), Sinks(lambda: HEAD_SINKS.of(server.parts)), timedelta(hours=1))
+        await sealer.tick(server.clock())
+        lines = head_file.read_text().splitlines()
+        assert [read_head(line) and json.loads(line)["kind"] for line in lines] == [None, "head", "cut"]
+
+
+async def test_a_worker_that_stops_seals_all_there_is(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.audit.sealing.BATCH", 2)
+    await write(server, 7)
+    await run_steady(server, server.clock(), last=True)
+    assert [row.position for row in await rows(server)] == list(range(1, 8))
+    assert await finding(server) == ""
+
+
+@pytest.mark.parametrize("moved", ["seal", "position = 3", "position = 0"])
+async def test_over_a_chain_that_somebody_moved_nothing_is_sealed(server: Server, moved: str) -> None:
+    """Else an honest row would be the first that does not fit."""
+    await sealed_log(server, 5)
+    kept = (await rows(server))[-1].seal
+    change = "seal = :seal" if moved.startswith("seal") else moved
+    more = {"seal": b"\0" * 32} if moved.startswith("seal") else {}
+    await execute(server, f"UPDATE audit_chain SET {change}", **more)
+    assert "audit_chain was changed" in await finding(server)
+    await write(server, 2)
+    await seal(server)
+    assert [row.position for row in await rows(server)] == [1, 2, 3, 4, 5]
+    assert "audit_chain was changed" in await finding(server)
+    await execute(server, "UPDATE audit_chain SET position = 5, seal = :seal", seal=kept)
+    await seal(server)
+    assert len(await rows(server)) == 7
+    assert await finding(server) == ""
 
 
 # Retention.
@@ -256,6 +324,23 @@ async def test_old_rows_go_behind_a_signed_cut(server: Server, clock: Travelling
     # Behind the cut as before: what is missing is found.
     await execute(server, "DELETE FROM audit_events WHERE position = 11")
     assert "position 1: the row was removed; the first one left is at position 12" in await finding(server)
+
+
+@pytest.mark.env(AUDIT_RETENTION_DAYS="30")
+@pytest.mark.parametrize("first", [1, 4])
+async def test_what_was_changed_does_not_go_behind_a_cut(server: Server, clock: TravellingClock, first: int) -> None:
+    """Neither young rows that were made old, nor old ones that were changed: a cut would be signed over it."""
+    await sealed_log(server, 8)
+    await execute(server, f"UPDATE audit_events SET at = '2020-01-01 00:00:00.000000' WHERE position BETWEEN {first} AND 5")
+    for _ in range(2):
+        clock.advance(timedelta(minutes=20))
+        await seal(server)
+    assert [row.position for row in await rows(server)] == list(range(1, 9))
+    assert f"position {first}:" in await finding(server)
+    clock.advance(timedelta(days=40))
+    await seal(server)
+    assert len(await rows(server)) >= 8
+    assert f"position {first}:" in await finding(server)
 
 
 async def test_without_the_setting_nothing_goes(server: Server, clock: TravellingClock) -> None:

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
+from sqlalchemy.exc import DBAPIError
 
 from app.audit import repository
 from app.audit.chain import AuditKeys, Head, commit_client, read_head
@@ -71,6 +72,13 @@ HANDS: dict[str, tuple[Hand, str]] = {
         "position 5:",
     ),
     "mark": (by("UPDATE audit_events SET mark = NULL WHERE position = 5"), "position 5:"),
+    "client's digest": (by("UPDATE audit_events SET client_digest = seal WHERE position = 5"), "position 5:"),
+    "personal digest": (by("UPDATE audit_events SET personal_digest = seal WHERE position = 5"), "position 5:"),
+    "the chain's place": (by("UPDATE audit_chain SET position = 5"), "audit_chain was changed"),
+    "the chain's seal": (
+        by("UPDATE audit_chain SET seal = (SELECT seal FROM audit_events WHERE position = 1)"),
+        "audit_chain was changed",
+    ),
     "blanked": (
         by("UPDATE audit_events SET address = '', user_agent = '', client_salt = NULL WHERE position = 5"),
         "position 5:",
@@ -119,6 +127,30 @@ async def test_seals_that_the_databases_owner_computed_anew_are_found(server: Se
     last = (await rows(server))[-1]
     with pytest.raises(NotVerified):
         heads.check(10, last.seal if last.position == 10 else b"")
+
+
+ODD = {
+    "moment": "UPDATE audit_events SET at = 'x' WHERE position = 5",
+    "actor": "UPDATE audit_events SET actor_id = 'x' WHERE position = 5",
+    "data": "UPDATE audit_events SET data = '' WHERE position = 5",
+    "personal": "UPDATE audit_events SET personal = 'x' WHERE position = 5",
+    "mark": "UPDATE audit_events SET mark = 1 WHERE position = 5",
+    "lease": "UPDATE audit_chain SET lease_until = 0",
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+async def test_what_cannot_be_read_is_named_too(server: Server, name: str) -> None:
+    """SQLite holds any value in any column."""
+    await sealed_log(server)
+    if not server.database.is_sqlite:
+        with pytest.raises(DBAPIError):
+            await execute(server, ODD[name])
+        return
+    await execute(server, ODD[name])
+    found = await finding(server)
+    assert "can't be read" in found
+    assert ("audit_chain" if name == "lease" else "position 5: the row (id 5)") in found
 
 
 async def test_a_row_that_we_did_not_write_gets_no_place_and_is_found(server: Server, clock: TravellingClock) -> None:
@@ -231,7 +263,14 @@ async def test_a_head_that_is_not_ours_is_no_head(server: Server) -> None:
     for wrong in (forged, altered, moved):
         assert "is not signed by a trusted key" in await finding(server, [wrong.line()])
     # Lines that are none are passed over: a log may hold others, and the last line may be cut off.
-    assert await finding(server, ["", "not json", "{}", "[]", '{"authkeep_audit": 1}', line[:-9], line]) == ""
+    assert await finding(server, ["", "not json", "{}", "[]", line[:-9], line]) == ""
+    # One that is whole and says that it is a head is no such line.
+    for damaged in (
+        '{"authkeep_audit":1}',
+        line.replace('"seal":"', '"seal":"x'),
+        line.replace('"position":10', '"position":"10"'),
+    ):
+        assert "the head was changed: it can't be read" in await finding(server, [line, damaged])
 
 
 async def test_the_newest_head_of_all_files_counts(server: Server, clock: TravellingClock) -> None:
