@@ -258,7 +258,7 @@ async def set_role(db: AsyncSession, caller: Caller, user_id: uuid.UUID, role: R
     await check_reach(db, caller, held.acting, Permission.USERS_ROLES, role, now, subject=user_id)
     if before == role:
         return user
-    held.keep_an_admin()
+    await held.keep_an_admin(db, caller, now)
     await repository.update_user(db, user.id, role=role, epoch=user.epoch + 1)
     await end_access(db, user.id, "role_changed", now)
     await _record(db, Fact.ROLE_CHANGED, caller, user, now, before=before, after=role)
@@ -276,7 +276,7 @@ async def set_active(db: AsyncSession, caller: Caller, user_id: uuid.UUID, now: 
     if user.active == active:
         return user
     if not active:
-        held.keep_an_admin()
+        await held.keep_an_admin(db, caller, now)
         await tickets.void(db, user.id, now)
         await end_access(db, user.id, "disabled", now)
     await repository.update_user(db, user.id, disabled_at=None if active else now, epoch=user.epoch + 1)
@@ -291,7 +291,7 @@ async def delete_user(db: AsyncSession, caller: Caller, user_id: uuid.UUID, now:
         UserNotFound, OutOfReach, LastAdmin: see there.
     """
     held = await hold_with_admins(db, caller, user_id, now, Permission.USERS_DELETE)
-    held.keep_an_admin()
+    await held.keep_an_admin(db, caller, now)
     await end_access(db, held.user.id, "deleted", now)
     await erase(db, held.user, now)
     await _record(db, Fact.USER_DELETED, caller, held.user, now)
@@ -347,7 +347,7 @@ async def leave(db: AsyncSession, caller: Caller, now: datetime) -> datetime:
         LastAdmin: see there.
     """
     held = await hold_with_admins(db, caller, caller.me.id, now, None)
-    held.keep_an_admin()
+    await held.keep_an_admin(db, caller, now)
     user = held.user
     await tickets.void(db, user.id, now)
     await end_access(db, user.id, "left", now)
