@@ -321,15 +321,15 @@ async def change_profile_of(
     changes = {name: value for name, value in wanted.items() if getattr(user, name) != value}
     if not changes:
         return user
-    data: dict[str, Any] = {"fields": sorted(changes)}
+    told: dict[str, Any] = {f"{name}_before": getattr(user, name) for name in changes}
+    told |= {f"{name}_after": value for name, value in changes.items()} | {"fields": sorted(changes)}
     username = changes.get("username")
     if username is not None:
         await _check_new_name(db, user, username, now)
         changes["username_key"] = name_key(username)
-        data |= {"username_before": user.username, "username_after": username}
     if not await repository.set_unique(db, user.id, changes):
         raise UsernameTaken
-    await _record(db, Fact.PROFILE_CHANGED, caller, user, now, **data)
+    await _record(db, Fact.PROFILE_CHANGED, caller, user, now, **told)
     return await get_user(db, user.id)
 
 
