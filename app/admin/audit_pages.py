@@ -12,8 +12,9 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.admin.face import At, Desk
-from app.audit import export, reading, service
+from app.audit import export, following, reading, service
 from app.audit.facts import Fact
+from app.audit.following import Place
 from app.audit.search_repository import Sought
 from app.audit.words import words_of
 from app.core.caller import holds_still
@@ -32,6 +33,7 @@ PAGE_SIZE = 50
 TAIL_SIZE = 50
 MAX_ADDRESS = 64
 POSITION = re.compile(r"[0-9]{1,18}", re.ASCII)  # of 63 bits
+SECONDS = re.compile(r"[0-9]{1,11}", re.ASCII)  # of the years before 5139
 FACTS = {fact.value: fact for fact in Fact}
 NAMES = ("fact", "actor", "subject", "address", "since", "until")
 FAULTS = {
@@ -119,20 +121,20 @@ async def shown_of(desk: Desk, rows: Sequence[Any]) -> list[Shown]:
 
 
 @pages.get("")
-async def show_log(desk: Reader) -> Response:
+async def show_log(desk: Reader, now: Now) -> Response:
     """A page of it, newest first."""
     params = desk.request.query_params
     asked = asked_for(params)
     sought, wrong = read(asked)
     key = derive_key(desk.server.settings.SECRET_KEY.get_secret_value(), "cursor")
     async with desk.server.database.read() as db:
-        newest = await reading.newest_id(db)
+        place = await following.begin(db, now)
         try:
             events = await reading.list_events(db, key, sought, params.get("cursor"), PAGE_SIZE)
         except CursorInvalid:  # of another search, or an address that was cut: from the beginning
             events = await reading.list_events(db, key, sought, None, PAGE_SIZE)
     query = urlencode(asked)
-    following = urlencode({**asked, "cursor": events.next_cursor}) if events.next_cursor else None
+    further = urlencode({**asked, "cursor": events.next_cursor}) if events.next_cursor else None
     return desk.show(
         "audit",
         desk.form(asked, {name: desk.say(FAULTS[name]) for name in wrong}),
@@ -141,8 +143,8 @@ async def show_log(desk: Reader) -> Response:
         asked={**dict.fromkeys(NAMES, ""), **asked},
         facts=[(fact.value, words_of(fact.value, desk.locale)) for fact in Fact],
         first=f"{PATH}?{query}" if params.get("cursor") else None,
-        following=f"{PATH}?{following}" if following else None,
-        tail=f"{PATH}/tail?{urlencode({**asked, 'after': newest})}" if not params.get("cursor") and not wrong else None,
+        following=f"{PATH}?{further}" if further else None,
+        tail=_tail(asked, following.having_shown(place, events.items)) if not params.get("cursor") and not wrong else None,
     )
 
 
@@ -152,16 +154,25 @@ async def follow_log(desk: Annotated[Desk, At("audit:read", polls=True)]) -> Res
     params = desk.request.query_params
     asked = asked_for(params)
     sought, _ = read(asked)
-    asked_after = params.get("after", "")
-    after = int(asked_after) if POSITION.fullmatch(asked_after) else 0
     async with desk.server.database.read() as db:
-        newest = await reading.newest_id(db)
-        rows = await reading.list_newer(db, sought, min(after, newest), TAIL_SIZE)
-    reached = rows[-1].id if len(rows) == TAIL_SIZE else newest
-    return desk.show(
-        "audit_tail",
-        events=await shown_of(desk, [*reversed(rows)]),
-        tail=f"{PATH}/tail?{urlencode({**asked, 'after': reached})}",
+        rows, place = await following.follow(db, sought, _place(params), TAIL_SIZE)
+    return desk.show("audit_tail", events=await shown_of(desk, [*reversed(rows)]), tail=_tail(asked, place))
+
+
+def _tail(asked: Mapping[str, str], place: Place) -> str:
+    """Where to ask for what comes behind a place."""
+    ahead = ".".join(str(each) for each in sorted(place.ahead))
+    return f"{PATH}/tail?{urlencode({**asked, 'after': place.position, 'from': place.since, 'seen': ahead})}"
+
+
+def _place(params: Mapping[str, str]) -> Place:
+    """What such an address says; of what can't be read, nothing."""
+    after, since = params.get("after", ""), params.get("from", "")
+    ahead = params.get("seen", "").split(".")[: following.MOST_AHEAD]
+    return Place(
+        int(after) if POSITION.fullmatch(after) else 0,
+        int(since) if SECONDS.fullmatch(since) else 0,
+        frozenset(int(each) for each in ahead if POSITION.fullmatch(each)),
     )
 
 

@@ -44,6 +44,7 @@ class Fact(StrEnum):
     EMAIL_CHANGE_REQUESTED = "user.email.change_requested"
     EMAIL_CHANGED = "user.email.changed"
     EMAIL_CHANGE_UNDONE = "user.email.change_undone"
+    PASSKEY_RENAMED = "user.passkey.renamed"
     PASSKEY_CLONED = "user.passkey.counter_went_back"
     ROLE_CHANGED = "user.role.changed"
     STATUS_CHANGED = "user.status.changed"

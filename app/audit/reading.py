@@ -42,11 +42,6 @@ async def list_about(db: AsyncSession, user_id: uuid.UUID, limit: int) -> Sequen
     return sorted(rows.values(), key=lambda row: row.id, reverse=True)[:limit]
 
 
-async def list_newer(db: AsyncSession, sought: Sought, after: int, limit: int) -> Sequence[Any]:
-    """The oldest of those behind an id, oldest first: for following the log."""
-    return await search.find_newer(db, sought, after, limit)
-
-
 async def list_sealed(db: AsyncSession, after: int, limit: int) -> Sequence[Any]:
     """Events in the order of the chain, from behind a place in it. None comes to stand before one that was read."""
     return await repository.list_sealed(db, after, limit)

@@ -1,7 +1,7 @@
 """SQL of finding events among millions: each filter has an index, or looks at a bounded number of rows."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -70,13 +70,36 @@ async def find_page(db: AsyncSession, sought: Sought, before: int | None, limit:
     return Found(rows, bottom if bottom > low else None)
 
 
-async def find_newer(db: AsyncSession, sought: Sought, after: int, limit: int) -> Sequence[Any]:
-    """The first rows behind an id that match, oldest first."""
+async def find_behind(db: AsyncSession, sought: Sought, after: int, last: int, but: Collection[int], limit: int) -> Sequence[Any]:
+    """The first rows behind a place of the chain, and up to another, that match, but for some ids; in the order of the chain."""
     found: list[Any] = []
     for matching in _ways(sought):
-        query = select(*COLUMNS).where(matching, AuditEvent.id > after, AuditEvent.id <= after + WINDOW)
-        found += (await db.execute(query.order_by(AuditEvent.id).limit(limit))).all()
-    return sorted(found, key=lambda row: row.id)[:limit]
+        query = select(*COLUMNS).where(
+            matching, AuditEvent.position > after, AuditEvent.position <= last, AuditEvent.id.not_in(but)
+        )
+        found += (await db.execute(query.order_by(AuditEvent.position).limit(limit))).all()
+    return sorted(found, key=lambda row: row.position)[:limit]
+
+
+async def find_unplaced(db: AsyncSession, sought: Sought, but: Collection[int], limit: int) -> Sequence[Any]:
+    """The first rows that match and have no place in the chain, or none that counts, but for some ids; oldest first.
+
+    Of these it looks at the newest only: there are more where no worker seals.
+    """
+    bottom = await newest_id(db) - WINDOW
+    found: dict[int, Any] = {}
+    for unplaced in (AuditEvent.position.is_(None), AuditEvent.position < 1):
+        for matching in _ways(sought):
+            query = select(*COLUMNS).where(matching, unplaced, AuditEvent.id > bottom, AuditEvent.id.not_in(but))
+            found |= {row.id: row for row in (await db.execute(query.order_by(AuditEvent.id).limit(limit))).all()}
+    return sorted(found.values(), key=lambda row: row.id)[:limit]
+
+
+async def find_positions(db: AsyncSession, ids: Collection[int]) -> Sequence[Any]:
+    """Of rows that are there, id and place."""
+    if not ids:
+        return []
+    return (await db.execute(select(AuditEvent.id, AuditEvent.position).where(AuditEvent.id.in_(ids)))).all()
 
 
 async def end_of(db: AsyncSession, sought: Sought) -> int:

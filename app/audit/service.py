@@ -45,7 +45,9 @@ async def record(
     session: uuid.UUID | None = None,
     **data: Any,
 ) -> None:
-    """One row, in the caller's transaction: all or none. `data` holds what changed, never a secret or a whole address.
+    """One row, in the caller's transaction: all or none. `data` holds what changed, never a secret.
+
+    What of it may name somebody is written apart, and goes when the person is erased (`IMPERSONAL`).
 
     It is one insert, and waits for nobody. The row is marked as ours; the sealer gives it its place in the chain.
     """

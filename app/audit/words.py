@@ -42,6 +42,7 @@ WORDS = {
     Fact.EMAIL_CHANGE_REQUESTED: N_("New mail address asked for"),
     Fact.EMAIL_CHANGED: N_("Mail address changed"),
     Fact.EMAIL_CHANGE_UNDONE: N_("Change of mail address undone"),
+    Fact.PASSKEY_RENAMED: N_("Passkey renamed"),
     Fact.PASSKEY_CLONED: N_("Passkey refused: its counter went back"),
     Fact.ROLE_CHANGED: N_("Role changed"),
     Fact.STATUS_CHANGED: N_("Account disabled or enabled"),

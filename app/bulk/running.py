@@ -139,8 +139,7 @@ class Runner:
             except Taken:
                 pass
             except Unwilling as unwilling:
-                state = repository.SKIPPED if isinstance(unwilling.error, LastAdmin) else repository.REFUSED
-                await self._leave(action, user_id, state, unwilling.error.code, now)
+                await self._leave(action, user_id, repository.REFUSED, unwilling.error.code, now)
             except (Superseded, Halted):
                 raise
             except Exception as error:  # a lock not given, or what nobody thought of: no account may hold up all others
@@ -205,7 +204,10 @@ class Runner:
             await note_denied(db, caller, OUTRANKED, now, subject=user.id)
             return repository.REFUSED, ABOVE
         role = Role(action.role) if action.role else None
-        reason = await self._acts.do(db, caller, user, Action(action.action), role, now)
+        try:
+            reason = await self._acts.do(db, caller, user, Action(action.action), role, now)
+        except LastAdmin as refused:  # before any change, and recorded: this transaction goes on
+            return repository.SKIPPED, refused.code
         return (repository.SKIPPED, reason) if reason else (repository.DONE, "")
 
     async def _leave(self, action: BulkAction, user_id: uuid.UUID, state: str, reason: str, now: datetime) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.audit import service as audit
+from app.audit.facts import Fact
 from app.auth import sessions, steps
 from app.auth.deps import AuthKit
 from app.auth.proofs import raise_proof
@@ -181,10 +183,15 @@ async def rename(db: AsyncSession, caller: Caller, passkey_id: uuid.UUID, name: 
     Raises:
         PasskeyNotFound: it is none of theirs.
     """
-    await hold_own(db, caller, now)
-    passkey = await repository.rename(db, passkey_id, caller.me.id, name)
+    user = await hold_own(db, caller, now)
+    before = {each.id: each.name for each in await repository.list_of(db, user.id)}.get(passkey_id)
+    passkey = await repository.rename(db, passkey_id, user.id, name)
     if passkey is None:
         raise PasskeyNotFound
+    if before != name:
+        who: dict[str, Any] = {"actor": user.id, "subject": user.id, "session": caller.session_id}
+        told = {"passkey": str(passkey_id), "name_before": before, "name_after": name}
+        await audit.record(db, Fact.PASSKEY_RENAMED, caller.client, now, **{**who, **told})
     return passkey
 
 

@@ -35,6 +35,7 @@ class AccountClosed(AppError):
 
 
 class LastAdmin(AppError):
-    """Nobody could administer the server any more."""
+    """Nobody could administer the server any more; the record of the refusal is kept."""
 
+    keeps = True
     code, status, title = "last_admin", 409, "The last active admin can't be demoted, disabled or deleted, nor leave"

@@ -15,7 +15,7 @@ from app.users import repository
 from app.users.errors import LastAdmin, UserNotFound
 from app.users.models import User
 
-OUTRANKED = "outranked"
+OUTRANKED, LAST_ADMIN = "outranked", "last_admin"
 
 
 class OutOfReach(Forbidden):
@@ -32,13 +32,14 @@ class Held:
     admins: frozenset[uuid.UUID]
     acting: Role
 
-    def keep_an_admin(self) -> None:
-        """Refuse to lose the last one.
+    async def keep_an_admin(self, db: AsyncSession, caller: Caller, now: datetime) -> None:
+        """Refuse to lose the last one. It comes before any change: a refusal is kept.
 
         Raises:
-            LastAdmin: this account is it.
+            LastAdmin: this account is it; recorded.
         """
         if self.admins == {self.user.id}:
+            await note_denied(db, caller, LAST_ADMIN, now, subject=self.user.id)
             raise LastAdmin
 
 

@@ -258,7 +258,7 @@ async def set_role(db: AsyncSession, caller: Caller, user_id: uuid.UUID, role: R
     await check_reach(db, caller, held.acting, Permission.USERS_ROLES, role, now, subject=user_id)
     if before == role:
         return user
-    held.keep_an_admin()
+    await held.keep_an_admin(db, caller, now)
     await repository.update_user(db, user.id, role=role, epoch=user.epoch + 1)
     await end_access(db, user.id, "role_changed", now)
     await _record(db, Fact.ROLE_CHANGED, caller, user, now, before=before, after=role)
@@ -276,7 +276,7 @@ async def set_active(db: AsyncSession, caller: Caller, user_id: uuid.UUID, now: 
     if user.active == active:
         return user
     if not active:
-        held.keep_an_admin()
+        await held.keep_an_admin(db, caller, now)
         await tickets.void(db, user.id, now)
         await end_access(db, user.id, "disabled", now)
     await repository.update_user(db, user.id, disabled_at=None if active else now, epoch=user.epoch + 1)
@@ -291,7 +291,7 @@ async def delete_user(db: AsyncSession, caller: Caller, user_id: uuid.UUID, now:
         UserNotFound, OutOfReach, LastAdmin: see there.
     """
     held = await hold_with_admins(db, caller, user_id, now, Permission.USERS_DELETE)
-    held.keep_an_admin()
+    await held.keep_an_admin(db, caller, now)
     await end_access(db, held.user.id, "deleted", now)
     await erase(db, held.user, now)
     await _record(db, Fact.USER_DELETED, caller, held.user, now)
@@ -321,15 +321,15 @@ async def change_profile_of(
     changes = {name: value for name, value in wanted.items() if getattr(user, name) != value}
     if not changes:
         return user
-    data: dict[str, Any] = {"fields": sorted(changes)}
+    told: dict[str, Any] = {f"{name}_before": getattr(user, name) for name in changes}
+    told |= {f"{name}_after": value for name, value in changes.items()} | {"fields": sorted(changes)}
     username = changes.get("username")
     if username is not None:
         await _check_new_name(db, user, username, now)
         changes["username_key"] = name_key(username)
-        data |= {"username_before": user.username, "username_after": username}
     if not await repository.set_unique(db, user.id, changes):
         raise UsernameTaken
-    await _record(db, Fact.PROFILE_CHANGED, caller, user, now, **data)
+    await _record(db, Fact.PROFILE_CHANGED, caller, user, now, **told)
     return await get_user(db, user.id)
 
 
@@ -347,7 +347,7 @@ async def leave(db: AsyncSession, caller: Caller, now: datetime) -> datetime:
         LastAdmin: see there.
     """
     held = await hold_with_admins(db, caller, caller.me.id, now, None)
-    held.keep_an_admin()
+    await held.keep_an_admin(db, caller, now)
     user = held.user
     await tickets.void(db, user.id, now)
     await end_access(db, user.id, "left", now)

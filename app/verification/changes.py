@@ -1,6 +1,7 @@
 """Changing an account's address: asked for with a fresh proof, confirmed at the new one, undone from the old one."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -82,13 +83,19 @@ async def confirm_change(db: AsyncSession, kit: VerificationKit, token: str, cli
         raise TicketInvalid
     await tickets.spend(db, ticket, name_key(change.new_email), now)
     user_id = user.id
+    told: dict[str, Any] = {
+        "before": user.email_verified,
+        "after": True,
+        "email_before": user.email,
+        "email_after": change.new_email,
+    }
     try:
         await users.set_email(db, user, change.new_email, now)
     except EmailTaken:
         raise TicketInvalid from None
     await repository.confirm_change(db, ticket.id, now, now + UNDO_LIFE + MOST_DELAY)
     await jobs.enqueue(db, MAIL_CHANGED, {"change": str(ticket.id), "ticket": str(random_id())}, now)
-    await audit.record(db, Fact.EMAIL_CHANGED, client, now, actor=user_id, subject=user_id)
+    await audit.record(db, Fact.EMAIL_CHANGED, client, now, actor=user_id, subject=user_id, **told)
 
 
 async def undo_change(db: AsyncSession, auth: AuthKit, kit: VerificationKit, token: str, client: Client, now: datetime) -> None:
@@ -107,6 +114,7 @@ async def undo_change(db: AsyncSession, auth: AuthKit, kit: VerificationKit, tok
         raise TicketInvalid
     await tickets.spend(db, ticket, change.old_email_key, now)
     user_id, given_up, username, locale = user.id, user.email, user.username, user.locale
+    told: dict[str, Any] = {"email_before": given_up, "email_after": change.old_email}
     for undone in await repository.undo_changes(db, user_id, change.confirmed_at, now):
         await tickets.void(db, undone, now)
     try:
@@ -117,7 +125,7 @@ async def undo_change(db: AsyncSession, auth: AuthKit, kit: VerificationKit, tok
     if name_key(given_up) != change.old_email_key:
         at = f"{now:%Y-%m-%d %H:%M} UTC"
         await mail.enqueue(db, "email-change-undone", given_up, now, locale=locale, username=username, at=at)
-    await audit.record(db, Fact.EMAIL_CHANGE_UNDONE, client, now, actor=user_id, subject=user_id)
+    await audit.record(db, Fact.EMAIL_CHANGE_UNDONE, client, now, actor=user_id, subject=user_id, **told)
 
 
 async def _lock_out(db: AsyncSession, auth: AuthKit, user: User, client: Client, now: datetime) -> None:

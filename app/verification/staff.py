@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -41,14 +42,15 @@ async def edit(db: AsyncSession, caller: Caller, user_id: uuid.UUID, wanted: Map
 
 
 async def _change_address(db: AsyncSession, caller: Caller, user: User, email: str, now: datetime) -> None:
-    change_id, user_id, was_proved = new_id(now), user.id, user.email_verified
+    change_id, user_id = new_id(now), user.id
+    told: dict[str, Any] = {"before": user.email_verified, "after": False, "email_before": user.email, "email_after": email}
     values = {"id": change_id, "user_id": user_id, "epoch": user.epoch, "old_email": user.email, "old_email_key": user.email_key}
     values |= {"new_email": email, "requested_at": now, "confirmed_at": now, "forget_at": now + UNDO_LIFE + MOST_DELAY}
     await users.set_email(db, user, email, now, proved=False)
     await repository.add_change(db, values)
     await jobs.enqueue(db, MAIL_CHANGED, {"change": str(change_id), "ticket": str(random_id())}, now)
     await ask_registered(db, await users.get_user(db, user_id), caller.client, now)
-    await _record(db, Fact.EMAIL_CHANGED, caller, user_id, now, before=was_proved, after=False)
+    await _record(db, Fact.EMAIL_CHANGED, caller, user_id, now, **told)
 
 
 async def vouch(db: AsyncSession, caller: Caller, user_id: uuid.UUID, now: datetime) -> User:
@@ -63,5 +65,5 @@ async def vouch(db: AsyncSession, caller: Caller, user_id: uuid.UUID, now: datet
     return await users.get_user(db, user_id)
 
 
-async def _record(db: AsyncSession, fact: Fact, caller: Caller, user_id: uuid.UUID, now: datetime, **data: bool) -> None:
+async def _record(db: AsyncSession, fact: Fact, caller: Caller, user_id: uuid.UUID, now: datetime, **data: Any) -> None:
     await audit.record(db, fact, caller.client, now, actor=caller.user_id, subject=user_id, session=caller.session_id, **data)

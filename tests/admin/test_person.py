@@ -15,6 +15,7 @@ from app.core.server import Server
 from app.users.models import User
 from tests.account.forms import Elements
 from tests.admin.scene import Staff, check_desk, give_role, staff
+from tests.auth.scene import events
 from tests.support import api
 from tests.support.apps import client_of
 from tests.support.clock import TravellingClock
@@ -218,6 +219,8 @@ async def test_the_last_admin_stays(app: FastAPI, client: AsyncClient, server: S
         answer = await do(boss, boss.id, act, role="user")
         check_desk(answer, status=409)
         assert "You are the only admin." in answer.text
+    denied = await events(server, "access.denied", subject_id=uuid.UUID(boss.id))
+    assert [(str(each.actor_id), each.data) for each in denied] == [(boss.id, {"reason": "last_admin"})] * 3
     elements = check_desk(await boss.open(f"{PEOPLE}/{boss.id}"))
     offered = {str(each["href"]).rpartition("/")[2] for each in elements.named("a")}
     assert not {"reset-factors", "require-factor", "impersonate"} & offered

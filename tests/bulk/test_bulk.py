@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +13,8 @@ from sqlalchemy import insert
 
 from app.auth.models import RememberedDevice
 from app.core.server import Server
+from app.users import service as users
+from app.users.holding import Held, hold_with_admins
 from tests.bulk.scene import ask, begun, counts, events, look, new_staff, people, refusal
 from tests.mail.postman import RESET, Postman, rows_of
 from tests.support import api
@@ -154,6 +157,35 @@ async def test_the_own_account_the_last_admin_who_is_gone_and_who_is_so_already_
     }
     assert counts(found) == (3, 0, 3, 0, 0)
     assert (await client.get("/auth/me", headers=admin.headers)).status_code == 200
+
+
+@pytest.mark.parametrize(("action", "more"), [("disable", {}), ("delete", {}), ("set_role", {"role": "user"})])
+async def test_whom_the_service_finds_to_be_the_last_admin_is_skipped_and_that_is_recorded(
+    admin: api.User,
+    client: AsyncClient,
+    server: Server,
+    work: Worker,
+    monkeypatch: pytest.MonkeyPatch,
+    action: str,
+    more: dict[str, Any],
+) -> None:
+    """Nobody but an admin reaches an admin, so there are two: the rule is made to see one."""
+
+    async def see_one(db: Any, caller: Any, user_id: uuid.UUID, now: Any, permission: Any) -> Held:
+        return replace(await hold_with_admins(db, caller, user_id, now, permission), admins=frozenset({user_id}))
+
+    (other,) = await people(server, 1, role="admin")
+    bulk_id = await begun(client, admin, action=action, ids=[other], **more)
+    monkeypatch.setattr(users, "hold_with_admins", see_one)
+    await work()
+    found = await look(client, admin, bulk_id)
+    assert (found["state"], counts(found)) == ("done", (1, 0, 1, 0, 0))
+    assert found["not_done"] == [{"user_id": other, "state": "skipped", "reason": "last_admin"}]
+    (denied,) = await events(server, "access.denied")
+    assert (str(denied["actor_id"]), str(denied["subject_id"])) == (admin.id, other)
+    assert (denied["data"], denied["request_id"]) == ({"reason": "last_admin"}, uuid.UUID(bulk_id).hex)
+    (row,) = [row for row in await rows_of(server, "users") if str(row["id"]) == other]
+    assert (row["role"], row["disabled_at"]) == ("admin", None)
 
 
 async def test_nobody_touches_an_account_above_their_own(

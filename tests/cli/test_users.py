@@ -95,11 +95,15 @@ async def test_a_change_ends_the_persons_sessions_in_the_running_server(
         assert [event.actor_id for event in found] == [None] * count
 
 
-async def test_the_last_admin_stays_at_the_command_line_too(cli: Commands, app: FastAPI, client: AsyncClient) -> None:
+async def test_the_last_admin_stays_at_the_command_line_too(
+    cli: Commands, app: FastAPI, client: AsyncClient, server: Server
+) -> None:
     admin = await api.new_admin(app, client)
     await api.new_user(client)
     for command in (("set-role", admin.username, "user"), ("disable", admin.username), ("delete", admin.email)):
         assert "last active admin" in await cli.fail("users", *command)
+    denied = await events(server, "access.denied", subject_id=uuid.UUID(admin.id))
+    assert [(each.actor_id, each.data) for each in denied] == [(None, {"reason": "last_admin"})] * 3
     assert await status_of(client, admin.tokens, "/users/") == 200
 
 

@@ -12,7 +12,7 @@ from httpx2 import AsyncClient
 
 from app.core.server import Server
 from app.passkeys.service import MOST, tidy
-from tests.auth.scene import events, two_clients
+from tests.auth.scene import events, sid_of, two_clients
 from tests.mail.postman import Postman, html_of, rows_of
 from tests.passkeys.authenticator import BE, BS, UP, UV, Authenticator, b64, bent, unb64
 from tests.passkeys.scene import add, creation, enrol, passkeys_of
@@ -184,6 +184,12 @@ async def test_renaming_and_removing(client: AsyncClient, server: Server, postma
     assert first["name"] == "Passkey"
     answer = await client.patch(f"/auth/passkeys/{first['id']}", headers=user.headers, json={"name": "Schlüssel 🔑"})
     assert (answer.status_code, answer.json()) == (200, first | {"name": "Schlüssel 🔑"})
+    again = await client.patch(f"/auth/passkeys/{first['id']}", headers=user.headers, json={"name": "Schlüssel 🔑"})
+    assert again.status_code == 200
+    (told,) = await events(server, "user.passkey.renamed")
+    assert (str(told.actor_id), str(told.subject_id), told.session_id) == (user.id, user.id, sid_of(user.tokens))
+    assert told.data == {"passkey": first["id"]}
+    assert told.personal == {"name_before": "Passkey", "name_after": "Schlüssel 🔑"}
     assert (await client.delete(f"/auth/passkeys/{first['id']}", headers=user.headers)).status_code == 204
     assert (await client.delete(f"/auth/passkeys/{first['id']}", headers=user.headers)).status_code == 404
     assert await passkeys_of(client, user.headers) == [second]
@@ -205,7 +211,7 @@ async def test_odd_names_are_refused(client: AsyncClient) -> None:
 
 
 @pytest.mark.asvs("V8.2.2")
-async def test_another_persons_passkey_is_not_found(client: AsyncClient) -> None:
+async def test_another_persons_passkey_is_not_found(client: AsyncClient, server: Server) -> None:
     user, other = await new_user(client), await new_user(client)
     theirs = await enrol(client, other)
     for passkey_id in (theirs["id"], str(uuid4())):
@@ -214,6 +220,7 @@ async def test_another_persons_passkey_is_not_found(client: AsyncClient) -> None
         removed = await client.delete(path, headers=user.headers)
         assert [(each.status_code, each.json()["code"]) for each in (renamed, removed)] == [(404, "not_found")] * 2
     assert await passkeys_of(client, other.headers) == [theirs]
+    assert await events(server, "user.passkey.renamed") == []
 
 
 @pytest.mark.asvs("V7.5.1")

@@ -83,7 +83,8 @@ async def test_a_changed_address_is_unproved_and_the_old_one_takes_the_account_b
     assert (changed.status_code, changed.json()["email"], changed.json()["email_verified"]) == (200, thief, False)
     (event,) = await events(server, "user.email.changed")
     assert (str(event.actor_id), str(event.subject_id)) == (support.id, user.id)
-    assert (event.data, event.personal) == ({"before": True, "after": False}, {})
+    moved = {"email_before": user.email, "email_after": thief}
+    assert (event.data, event.personal) == ({"before": True, "after": False}, moved)
     await work()
     undo = {"token": token_in(smtp.wait_for(user.email))}
     assert (await client.post("/auth/me/email/undo", json=undo)).status_code == 204

@@ -89,6 +89,9 @@ async def test_the_last_admin_stays(app: FastAPI, client: AsyncClient, server: S
     one = await api.new_admin(app, client)
     answer = await leave(client, one.headers)
     assert (answer.status_code, answer.json()["code"]) == (409, "last_admin")
+    assert [(str(each.subject_id), each.data) for each in await events(server, "access.denied")] == [
+        (one.id, {"reason": "last_admin"})
+    ]
     assert await status_of(client, one.tokens, "/users/") == 200
     two = await api.new_admin(app, client)
     await left(client, two.headers)

@@ -44,10 +44,22 @@ async def test_what_is_named_changes_and_the_rest_stays(client: AsyncClient, ser
     told = [(event.session_id, event.said) for event in await events(server, "user.profile.changed")]
     sid = sid_of(user.tokens)
     assert told == [
-        (sid, {"fields": ["display_name"]}),
-        (sid, {"fields": ["locale"]}),
-        (sid, {"fields": ["locale", "username"], "username_before": user.username, "username_after": "Renamed71"}),
-        (sid, {"fields": ["display_name"]}),
+        (sid, {"fields": ["display_name"], "display_name_before": None, "display_name_after": NAME}),
+        (sid, {"fields": ["locale"], "locale_before": None, "locale_after": "es"}),
+        (
+            sid,
+            {
+                "fields": ["locale", "username"],
+                "username_before": user.username,
+                "username_after": "Renamed71",
+                "locale_before": "es",
+                "locale_after": None,
+            },
+        ),
+        (sid, {"fields": ["display_name"], "display_name_before": NAME, "display_name_after": None}),
+    ]
+    assert [event.data for event in await events(server, "user.profile.changed")] == [
+        {"fields": each["fields"]} for _, each in told
     ]
 
 

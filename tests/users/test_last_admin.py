@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.server import Server
 from app.users import repository
 from app.users.models import User
-from tests.auth.scene import events, execute, status_of, two_clients
+from tests.auth.scene import events, execute, sid_of, status_of, two_clients
 from tests.support import api
 from tests.support.clock import TravellingClock
 
@@ -49,6 +49,9 @@ async def test_the_last_admin_stays(app: FastAPI, client: AsyncClient, server: S
     assert await status_of(client, admin.tokens, "/users/") == 200
     for fact in ("user.role.changed", "user.status.changed", "user.deleted"):
         assert await events(server, fact) == []
+    (denied,) = await events(server, "access.denied")
+    assert (str(denied.actor_id), str(denied.subject_id), denied.session_id) == (admin.id, admin.id, sid_of(admin.tokens))
+    assert (denied.data, denied.request_id) == ({"reason": "last_admin"}, refused.headers["x-request-id"])
     for other in (disabled, user):  # neither is the last active one
         method, path, body = ask(other)
         assert (await client.request(method, path, json=body, headers=admin.headers)).status_code in {200, 204}

@@ -15,6 +15,7 @@ from app.models import EmailChange, User
 from app.users import repository as users
 from app.verification import changes, service
 from tests.auth.proving import enrol
+from tests.auth.scene import events
 from tests.mail.postman import Postman, rows_of, token_in
 from tests.support import api
 from tests.support.apps import client_of
@@ -67,6 +68,9 @@ async def test_the_address_changes_when_the_new_one_is_proved(
     assert NEW not in told.as_string()
     facts = await facts_of(server)
     assert facts.count("user.email.change_requested") == facts.count("user.email.changed") == 1
+    (event,) = await events(server, "user.email.changed")
+    moved = {"email_before": user.email, "email_after": NEW}
+    assert (event.data, event.personal) == ({"before": False, "after": True}, moved)
     assert refusal(await confirm(client, token_in(mail))) == DEAD
 
 

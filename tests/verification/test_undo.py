@@ -10,6 +10,7 @@ from sqlalchemy import update
 from app.core.server import Server
 from app.models import User
 from app.verification import changes
+from tests.auth.scene import events
 from tests.invitations.hosting import accept, invited
 from tests.mail.postman import NEW_PASSWORD, RESET, Postman, rows_of, token_in
 from tests.support import api
@@ -59,7 +60,8 @@ async def test_it_restores_the_address_ends_all_sessions_voids_the_password_and_
     told = smtp.sent_to(THIEF, UNDONE)
     assert len(told) == 1
     assert not any("?" in link for link in links_in(told[0]))
-    assert "user.email.change_undone" in await facts_of(server)
+    (event,) = await events(server, "user.email.change_undone")
+    assert (event.data, event.personal) == ({}, {"email_before": THIEF, "email_after": user.email})
     assert refusal(await undo(client, token)) == DEAD
 
 
