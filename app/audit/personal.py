@@ -33,6 +33,7 @@ IMPERSONAL = frozenset(
         "fields",
         "filters",
         "format",
+        "host",
         "invitation",
         "job",
         "kind",

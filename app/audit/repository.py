@@ -219,8 +219,8 @@ async def find_cut(db: AsyncSession) -> str | None:
 
 
 async def list_kept_for_good(db: AsyncSession) -> list[str]:
-    """The newest head, and every cut and restored one, oldest first."""
-    newest = select(func.max(AuditHead.id)).scalar_subquery()
+    """The newest plain head, and every cut and restored one, oldest first."""
+    newest = select(func.max(AuditHead.id)).where(AuditHead.kind == "head").scalar_subquery()
     query = select(AuditHead.line).where(or_(AuditHead.kind != "head", AuditHead.id == newest)).order_by(AuditHead.id)
     return list((await db.scalars(query)).all())
 

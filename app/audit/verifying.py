@@ -297,7 +297,8 @@ async def verify_database(
         end = await repository.find_end(db)
         with _readable("a row without a place was changed, or put in: it can't be read"):
             waiting = await repository.list_unsealed(db, PAGE)
-    if not end.fits and not (end.last is None and _is_cut_at(heads, end)):
+    cut = heads.cuts.get(end.position)
+    if not end.fits and not (end.last is None and (end.position == 0 or (cut is not None and cut.seal == end.seal))):
         raise NotVerified("the row of audit_chain was changed: it does not name the last row's place and seal")
     _check_waiting(waiting, trust.keys, now(), being_taken_in=chain.taken_in_to is None)
     walk.end(row.subject_id for row in waiting if row.fact in ERASED)
@@ -333,11 +334,6 @@ def _readable(finding: str) -> Iterator[None]:
         yield
     except (ValueError, TypeError, OverflowError) as error:
         raise NotVerified(finding) from error
-
-
-def _is_cut_at(heads: Heads, end: repository.End) -> bool:
-    cut = heads.cuts.get(end.position)
-    return end.position == 0 or (cut is not None and cut.seal == end.seal)
 
 
 async def _pages(database: Database) -> AsyncIterator[Sequence[Row]]:

@@ -39,9 +39,16 @@ def _is_well_formed(url: str, *, loopback: bool) -> bool:
         host, port = parts.hostname or "", parts.port
     except ValueError:
         return False
-    if not host or "@" in parts.netloc or port == 0 or "%" in host:
+    # A certificate names no host with a dot behind it.
+    if not host or host.endswith(".") or "@" in parts.netloc or port == 0 or "%" in host:
         return False
     return parts.scheme == "https" or (loopback and parts.scheme == "http" and _is_loopback(host))
+
+
+def origin_of(url: str) -> str:
+    """Scheme, host and port: what of an address holds no secret."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _is_loopback(host: str) -> bool:

@@ -6,6 +6,7 @@ is over.
 """
 
 import asyncio
+import json
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,6 +24,7 @@ from app.core.ports import OutboundRefused
 from app.database import Database
 from app.jobs import service as jobs
 from app.jobs.sockets import Later, Work
+from app.users import selection
 from app.webhooks import repository, service
 from app.webhooks.deps import WebhookKit
 from app.webhooks.messages import message_id
@@ -145,7 +147,8 @@ async def _record(db: AsyncSession, delivery: WebhookDelivery, outcome: Outcome)
     endpoint = await repository.lock_endpoint(db, delivery.endpoint_id)
     if endpoint is None or await repository.find_delivery(db, endpoint.id, delivery.id) is None:
         return
-    values = {"status": outcome.status, "error": outcome.error, "answer": outcome.answer}
+    answer = "" if await _is_of_somebody_gone(db, delivery) else outcome.answer  # which may hold what they took with them
+    values = {"status": outcome.status, "error": outcome.error, "answer": answer}
     moments = {"at": outcome.at, "milliseconds": outcome.milliseconds}
     await repository.add_attempt(db, {"delivery_id": delivery.id, **values, **moments})
     if outcome.is_delivered:
@@ -162,6 +165,14 @@ async def _record(db: AsyncSession, delivery: WebhookDelivery, outcome: Outcome)
         await _disable(db, endpoint, "gone", outcome.at)
     elif outcome.at - endpoint.failing_since > DISABLED_AFTER:
         await _disable(db, endpoint, "failing", outcome.at)
+    elif delivery.tries >= len(DELAYS) and await repository.next_due(db, endpoint.id) is None:
+        endpoint.failing_since = None  # nothing fails any more: what comes in weeks has its own three days
+
+
+async def _is_of_somebody_gone(db: AsyncSession, delivery: WebhookDelivery) -> bool:
+    about = json.loads(delivery.body)["data"]
+    people = {uuid.UUID(about[name]) for name in ("subject_id", "actor_id") if about.get(name)}
+    return len(await selection.list_by_ids(db, people)) < len(people)
 
 
 async def _disable(db: AsyncSession, endpoint: WebhookEndpoint, reason: str, now: datetime) -> None:

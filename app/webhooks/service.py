@@ -19,6 +19,7 @@ from app.jobs import service as jobs
 from app.users.holding import check_reach, hold_self
 from app.webhooks import messages, repository
 from app.webhooks.deps import WebhookKit
+from app.webhooks.destinations import origin_of
 from app.webhooks.errors import DeliveryNotFound, TooManyWebhooks, WebhookDisabled, WebhookNotFound
 from app.webhooks.models import WebhookAttempt, WebhookDelivery, WebhookEndpoint
 
@@ -106,7 +107,7 @@ async def create(db: AsyncSession, kit: WebhookKit, caller: Caller, wanted: Want
     secret = kit.signer.make(endpoint)
     db.add(endpoint)
     await db.flush()
-    await _record(db, Fact.WEBHOOK_CREATED, caller, endpoint.id, now)
+    await _record(db, Fact.WEBHOOK_CREATED, caller, endpoint.id, now, host=origin_of(endpoint.url))
     return endpoint, secret
 
 
@@ -123,10 +124,13 @@ async def change(db: AsyncSession, caller: Caller, endpoint_id: uuid.UUID, chang
     facts = None if changes.facts is None else _sorted(changes.facts)
     wanted = {"url": changes.url, "description": changes.description, "facts": facts}
     different = {name: value for name, value in wanted.items() if value is not None and value != getattr(endpoint, name)}
+    hosts = {"before": origin_of(endpoint.url), "after": origin_of(changes.url or endpoint.url)} if "url" in different else {}
     for name, value in different.items():
         setattr(endpoint, name, value)
+    if "url" in different:
+        endpoint.failing_since = None  # the one before failed
     if different:
-        await _record(db, Fact.WEBHOOK_CHANGED, caller, endpoint.id, now, fields=sorted(different))
+        await _record(db, Fact.WEBHOOK_CHANGED, caller, endpoint.id, now, fields=sorted(different), **hosts)
     if changes.enabled is not None and changes.enabled != endpoint.enabled:
         await _set_enabled(db, caller, endpoint, now, enabled=changes.enabled)
     await db.flush()

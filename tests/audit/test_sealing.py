@@ -245,9 +245,7 @@ class Full:
         raise OSError("full")
 
 
-async def test_a_sink_that_was_away_gets_every_cut_and_restore_and_the_newest_head(
-    server: Server, clock: TravellingClock
-) -> None:
+async def test_a_sink_that_was_away_gets_each_cut_and_restore_and_the_newest_head(server: Server, clock: TravellingClock) -> None:
     """What was before a cut can be verified by no other head."""
     sink, keys = Full(), server.kit(AuditKeys)
     sinks = Sinks(lambda: [sink])
@@ -267,6 +265,7 @@ async def test_a_server_that_starts_gives_a_file_what_it_lacks(server: Server, h
     async with server.database.write() as db:
         cut = server.kit(AuditKeys).sign("cut", 1, b"x" * 32, server.clock())
         await repository.replace_cut(db, 1, cut.line())
+    head_file.parent.mkdir()
     head_file.write_text('{"authkeep_audit":1,"kin')
     for _ in range(2):  # and each line once
         with_file(server, head_file)

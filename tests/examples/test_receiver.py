@@ -83,6 +83,8 @@ FALSE = {
     "of the future": signed(moment=str(NOW + 301)),
     "no time": signed(moment="now"),
     "no ASCII time": signed(moment="１８"),
+    "a time beyond all times": signed(moment="9" * 400),
+    "a time of a page": signed(moment="9" * 5000),
     "no signature": signed() | {"webhook-signature": ""},
     "another version": signed() | {"webhook-signature": signed()["webhook-signature"].replace("v1,", "v2,")},
     "odd signature": signed() | {"webhook-signature": "v1 , ü"},

@@ -1,5 +1,6 @@
 """Fixtures of these tests beside those of the whole suite."""
 
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -33,11 +34,11 @@ async def hook(client: AsyncClient, admin: api.User, receiver: Receiver) -> Hook
 
 
 @pytest.fixture
-def told(server: Server) -> Callable[[], Awaitable[int]]:
+def told(server: Server, admin: api.User) -> Callable[[], Awaitable[int]]:
     """Something happens, and is on its way."""
 
     async def told() -> int:
-        await happen(server)
+        await happen(server, subject=uuid.UUID(admin.id))
         await tell(server)
         return await send(server)
 

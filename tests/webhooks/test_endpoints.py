@@ -45,6 +45,7 @@ def fault(answer: httpx2.Response) -> tuple[int, str, str]:
         "//example.com/hook",
         "https://",
         "https:///hook",
+        "https://example.com./hook",
         "https://user@example.com/hook",
         "https://user:secret@example.com/hook",
         "https://example.com/hook#part",
@@ -221,7 +222,7 @@ async def test_what_is_done_to_an_endpoint_is_recorded_without_its_address(
     assert (await client.delete(f"/webhooks/{hook.id}", headers=admin.headers)).status_code == 204
     told = [row for row in await rows_of(server, "audit_events") if row["fact"].startswith("webhook.")]
     assert [(row["fact"], {k: v for k, v in row["data"].items() if k != "webhook"}) for row in told] == [
-        ("webhook.created", {}),
+        ("webhook.created", {"host": "https://93.184.216.34"}),
         ("webhook.changed", {"fields": ["description", "facts"]}),
         ("webhook.disabled", {"reason": "by_hand"}),
         ("webhook.enabled", {}),

@@ -1,5 +1,6 @@
 """Attempts: what counts as delivered, when the next one comes, and when there is none any more."""
 
+import uuid
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
@@ -15,7 +16,7 @@ from tests.mail.postman import rows_of
 from tests.support import api
 from tests.support.clock import TravellingClock
 from tests.webhooks.receiver import Answer, Receiver, endless, hanging, raw, saying
-from tests.webhooks.scene import Hook, again, deliveries, look, press, refusal, send
+from tests.webhooks.scene import Hook, again, deliveries, happen, look, press, refusal, send, tell
 
 pytestmark = pytest.mark.env(WEBHOOKS_LOOPBACK="true")
 
@@ -97,6 +98,62 @@ async def test_it_is_tried_for_three_days_with_one_id_and_then_given_up(
     clock.advance(timedelta(days=5))
     assert await send(server) == 0
     assert [row for row in await rows_of(server, "jobs") if row["kind"] == "webhook"] == []
+
+
+async def test_what_fails_weeks_after_the_last_was_given_up_has_three_days_of_its_own(
+    client: AsyncClient,
+    admin: api.User,
+    receiver: Receiver,
+    hook: Hook,
+    server: Server,
+    told: Callable[[], Awaitable[int]],
+    clock: TravellingClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sending, "DELAYS", (timedelta(hours=1),))
+    receiver.answer = saying(503)
+    await told()
+    clock.advance(timedelta(hours=1))
+    await send(server)
+    admin = await again(client, admin)
+    (found,) = await deliveries(client, admin, hook)
+    assert found["state"] == "dead"
+    assert (await look(client, admin, hook.id))["failing_since"] is None
+    clock.advance(timedelta(days=20))
+    await told()
+    assert (await look(client, await again(client, admin), hook.id))["enabled"]
+
+
+async def test_another_address_begins_anew(
+    client: AsyncClient,
+    admin: api.User,
+    receiver: Receiver,
+    hook: Hook,
+    told: Callable[[], Awaitable[int]],
+    clock: TravellingClock,
+) -> None:
+    receiver.answer = saying(500)
+    await told()
+    clock.advance(timedelta(days=3, minutes=1))
+    admin = await again(client, admin)
+    await client.patch(f"/webhooks/{hook.id}", json={"url": f"{receiver.url}/elsewhere"}, headers=admin.headers)
+    assert (await look(client, admin, hook.id))["failing_since"] is None
+    await told()
+    assert (await look(client, admin, hook.id))["enabled"]
+
+
+async def test_nothing_is_kept_of_an_answer_about_somebody_who_is_gone(
+    client: AsyncClient, admin: api.User, receiver: Receiver, hook: Hook, server: Server
+) -> None:
+    """They were erased while it waited, or by what it tells of: a receiver may say their name."""
+    receiver.answer = saying(200, b"welcome alice")
+    for subject in (uuid.UUID(admin.id), uuid.uuid4()):
+        await happen(server, subject=subject)
+        await tell(server)
+        await send(server)
+    gone, there = await deliveries(client, admin, hook)
+    assert (gone["state"], gone["last"]["answer"]) == ("delivered", "")
+    assert (there["state"], there["last"]["answer"]) == ("delivered", "welcome alice")
 
 
 async def test_what_was_given_up_is_sent_again_with_its_id(
