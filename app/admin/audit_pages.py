@@ -186,6 +186,6 @@ async def export_log(request: Request, desk: Annotated[Desk, At("audit:read", ha
         return desk.go(PATH, **asked)
     async with desk.server.database.write() as db:
         await service.record_export(db, caller, kind, sought, now)
-        begin = await export.vouch(desk.server, db, sought, kind, now)
+        vouched = await export.vouch(desk.server, db, sought, kind, now)
     allowed = holds_still(desk.server, caller, Permission.AUDIT_READ)
-    return export.answer(request, export.write(desk.server.database, sought, kind, allowed, begin), kind, now)
+    return export.answer(request, export.write(desk.server.database, sought, kind, allowed, vouched), kind, now)

@@ -183,11 +183,11 @@ class AuditKeys:
 
     def wrote(self, digest: bytes, mark: bytes | None) -> bool:
         """Whether a row that says this was written by us."""
-        return mark is not None and equal(mark, self.mark_row(digest))
+        return isinstance(mark, bytes) and equal(mark, self.mark_row(digest))
 
     def sealed(self, seal: bytes, mark: bytes | None) -> bool | None:
         """Whether a seal was made by us; None where another key's mark is on it, which can't be told."""
-        if mark is None or len(mark) != KEY_ID_BYTES + MARK_BYTES:
+        if not isinstance(mark, bytes) or len(mark) != KEY_ID_BYTES + MARK_BYTES:
             return False
         return equal(mark, self.mark_seal(seal)) if mark[:KEY_ID_BYTES] == self.id else None
 

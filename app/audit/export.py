@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -41,7 +42,14 @@ CSV_COLUMNS = (
     "data",
 )
 Allowed = Callable[[], Awaitable[None]]
-Begin = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Vouched:
+    """What tells the sinks of the head that was signed, and up to where heads reach; None: that does not matter."""
+
+    tell: Callable[[], Awaitable[None]]
+    end: int | None = None
 
 
 def as_line(row: Any) -> str:
@@ -68,23 +76,24 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, int | dict | str | None) else str(value)
 
 
-async def vouch(server: Server, db: AsyncSession, sought: Sought, kind: str, now: datetime) -> Begin:
+async def vouch(server: Server, db: AsyncSession, sought: Sought, kind: str, now: datetime) -> Vouched:
     """See that a signed head reaches the end of the log, if all of it is taken along: so that all of it can be verified.
 
-    What it hands back tells the sinks; call it once the transaction is committed.
+    What it hands back is for `write`, once the transaction is committed.
     """
-    head = await sign_now(db, server.kit(AuditKeys), now) if kind == LINES and sought.is_all else None
-    return partial(server.kit(Sinks).tell, head)
+    is_whole = kind == LINES and sought.is_all
+    head, end = await sign_now(db, server.kit(AuditKeys), now) if is_whole else (None, None)
+    return Vouched(partial(server.kit(Sinks).tell, head), end)
 
 
-async def write(database: Database, sought: Sought, kind: str, allowed: Allowed, begin: Begin) -> AsyncIterator[str]:
+async def write(database: Database, sought: Sought, kind: str, allowed: Allowed, vouched: Vouched) -> AsyncIterator[str]:
     """The rows that were sealed when it began, oldest first, in short transactions; `allowed` is asked before each page."""
-    await begin()
+    await vouched.tell()
     if kind == TABLE:
         yield _table([CSV_COLUMNS])
     last = 0
     async with database.read() as db:
-        end = await search.end_of(db, sought)
+        end = vouched.end if vouched.end is not None else await search.end_of(db, sought)
     while True:
         await allowed()
         async with database.read() as db:

@@ -31,15 +31,14 @@ class Sinks:
         """Give a head to every sink, and without one what is left to those that failed; raises nothing."""
         for sink in self._sinks():
             left = self._left.pop(sink.name, [])
-            if head is not None:
-                left = [*(each for each in left if each.kind != "head" or head.kind != "head"), head]
+            left = _collapsed([*left, head] if head is not None else left)
             try:
                 async with asyncio.timeout(KEEP_SECONDS):
                     while left:
                         await sink.keep(left[0])
                         left.pop(0)
             except Exception as error:  # a disk that is full must not stop the chain
-                self._left[sink.name] = left
+                self._left[sink.name] = _collapsed([*left, *self._left.get(sink.name, [])])  # of another call, meanwhile
                 log.warning("audit.head_not_kept", sink=sink.name, error=type(error).__name__)
 
     async def remind(self, lines: Sequence[str]) -> None:
@@ -50,6 +49,12 @@ class Sinks:
                     await sink.fill(lines)
             except Exception as error:
                 log.warning("audit.head_not_kept", sink=sink.name, error=type(error).__name__)
+
+
+def _collapsed(heads: Sequence[Head]) -> list[Head]:
+    """All but the plain ones before the newest of those."""
+    newest = max((each.position for each in heads if each.kind == "head"), default=0)
+    return [each for each in heads if each.kind != "head" or each.position == newest]
 
 
 class FileSink:

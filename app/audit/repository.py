@@ -137,6 +137,17 @@ async def list_unsealed(db: AsyncSession, most: int) -> Sequence[Any]:
     return (await db.execute(query)).all()
 
 
+async def list_unsealed_ids(db: AsyncSession, most: int) -> Sequence[int]:
+    """The ids of rows without a place."""
+    query = select(AuditEvent.id).where(AuditEvent.position.is_(None)).order_by(AuditEvent.id).limit(most)
+    return (await db.scalars(query)).all()
+
+
+async def get_row(db: AsyncSession, row_id: int) -> Any:
+    """A row by its id."""
+    return (await db.execute(select(*COLUMNS).where(AuditEvent.id == row_id))).one()
+
+
 async def list_of_moments(db: AsyncSession, moments: Sequence[datetime]) -> Sequence[Any]:
     """Rows with a place that were written at one of these moments."""
     columns = (AuditEvent.at, AuditEvent.request_id, AuditEvent.fact, AuditEvent.subject_id, AuditEvent.client_salt)
@@ -236,10 +247,9 @@ async def find_position(db: AsyncSession) -> int:
     return await db.scalar(select(AuditChain.position).where(AuditChain.name == "chain")) or 0
 
 
-async def find_refused(db: AsyncSession) -> Any:
-    """The first row that the sealer found not to be ours; no place that it gives is below 1."""
-    query = select(*COLUMNS).where(AuditEvent.position < 1).order_by(AuditEvent.id).limit(1)
-    return (await db.execute(query)).one_or_none()
+async def find_refused(db: AsyncSession) -> int | None:
+    """The id of the first row that the sealer found not to be ours; no place that it gives is below 1."""
+    return await db.scalar(select(AuditEvent.id).where(AuditEvent.position < 1).order_by(AuditEvent.id).limit(1))
 
 
 async def find_oldest_sealed(db: AsyncSession) -> Any:

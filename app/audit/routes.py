@@ -94,5 +94,5 @@ async def export_events(
     await fresh(server, now, caller)
     await service.record_export(db, caller, kind, sought, now)
     allowed = holds_still(server, caller, Permission.AUDIT_READ)
-    begin = await export.vouch(server, db, sought, kind, now)
-    return export.answer(request, export.write(server.database, sought, kind, allowed, begin), kind, now)
+    vouched = await export.vouch(server, db, sought, kind, now)
+    return export.answer(request, export.write(server.database, sought, kind, allowed, vouched), kind, now)

@@ -24,6 +24,7 @@ from app.database import Database
 log = structlog.get_logger()
 LEASE = timedelta(seconds=10)
 BATCH = 1_000
+UNREADABLE = (ValueError, TypeError, OverflowError)
 HEADS_KEPT = 10_000  # of the plain ones in the table; sinks keep all
 
 
@@ -95,9 +96,11 @@ class Sealer:
                 log.error("audit.chain_not_ours", position=chain.position)
                 return 0
             before, place = chain.position, _Place(chain.position, chain.seal)
-            rows = await repository.list_unsealed(db, BATCH)
+            rows, odd = await _list_unsealed(db)
             twice = await _written_before(db, rows)
-            seals, taken_in_to = [], chain.taken_in_to
+            seals, taken_in_to = [_refused(row_id) for row_id in odd], chain.taken_in_to
+            for row_id in odd:
+                log.warning("audit.row_not_ours", row=row_id)
             for row in rows:
                 how = None if row.id in twice else self._how(row, taken_in_to)
                 if how is None:
@@ -111,7 +114,7 @@ class Sealer:
             moved = {"position": place.position, "seal": place.seal, "taken_in_to": taken_in_to}
             if not await repository.move_chain(db, before, **moved):
                 raise LookupError("the chain moved while it was held")
-        return len(rows)
+        return len(rows) + len(odd)
 
     def _how(self, row: Any, taken_in_to: int | None) -> bytes | None:
         """Whether we wrote the row, or it is from before there was a chain; None for neither."""
@@ -136,7 +139,7 @@ class Sealer:
         if chain is not None and _is_due(chain, due_before, now) and _is_free(chain, self._lease, now):
             async with self._database.write() as db:
                 chain = await repository.take_chain(db, self._lease, now, now + LEASE)
-                if chain is not None and _is_due(chain, due_before, now):
+                if chain is not None and _is_due(chain, due_before, now) and await _is_at_its_end(db, self._keys):
                     head = await sign_head(db, self._keys, "head", chain, now)
                     await repository.thin_heads(db, HEADS_KEPT)
         await self._sinks.tell(head)
@@ -175,10 +178,17 @@ async def _is_at_its_end(db: AsyncSession, keys: AuditKeys) -> bool:
     )
 
 
-async def sign_now(db: AsyncSession, keys: AuditKeys, now: datetime) -> Head | None:
-    """A head for the chain as it is, if there is none: whoever takes the log along can have all of it vouched for."""
+async def sign_now(db: AsyncSession, keys: AuditKeys, now: datetime) -> tuple[Head | None, int | None]:
+    """A head for the chain as it is, if there is none, and up to where it is vouched for; neither if it is not as we left it.
+
+    So whoever takes the log along can have all of it verified.
+    """
     chain = await hold_chain(db)
-    return await sign_head(db, keys, "head", chain, now) if chain.position != chain.head_position else None
+    if not await _is_at_its_end(db, keys):  # a signature on what somebody made up would vouch for it
+        log.error("audit.chain_not_ours", position=chain.position)
+        return None, None
+    head = await sign_head(db, keys, "head", chain, now) if chain.position != chain.head_position else None
+    return head, chain.position
 
 
 def _is_free(chain: AuditChain, lease: uuid.UUID, now: datetime) -> bool:
@@ -193,6 +203,21 @@ def _is_due(chain: AuditChain, before: datetime, now: datetime) -> bool:
 def _refused(row_id: int) -> dict[str, Any]:
     """Out of the way of the others, and to be found by whoever verifies."""
     return {"event_id": row_id, "place": -row_id, "its_seal": None, "its_mark": None}
+
+
+async def _list_unsealed(db: AsyncSession) -> tuple[Sequence[Any], list[int]]:
+    """Rows without a place, and the ids of those that can't be read: SQLite holds any value in any column."""
+    try:
+        return await repository.list_unsealed(db, BATCH), []
+    except UNREADABLE:
+        rows: list[Any] = []
+        odd: list[int] = []
+        for row_id in await repository.list_unsealed_ids(db, BATCH):
+            try:
+                rows.append(await repository.get_row(db, row_id))
+            except UNREADABLE:
+                odd.append(row_id)
+        return rows, odd
 
 
 async def _written_before(db: AsyncSession, rows: Sequence[Any]) -> set[int]:

@@ -20,23 +20,19 @@ from app.audit.chain import (
     AuditKeys,
     Broken,
     Head,
-    claims_to_be_head,
     digest_of,
-    read_head,
     seal_of,
 )
 from app.audit.facts import Fact
+from app.audit.signed import Heads, NotVerified, Trust
 from app.database import Database
 
+__all__ = ["PAGE", "YOUNG", "Heads", "NotVerified", "Report", "Trust", "Walk", "verify_database", "verify_rows"]
 PAGE = 2_000
 YOUNG = timedelta(seconds=30)  # within which a row may wait for its seal: a worker that restarts, a clock beside another
 ERASED = frozenset({Fact.USER_DELETED.value, Fact.USER_ERASED.value})
 PUT_IN = "the row with id {} was put in: it was not written by this server"
 Row = Any  # with the attributes of chain.COLUMNS, and `_mapping`
-
-
-class NotVerified(Exception):
-    """The first thing that is wrong, in a sentence."""
 
 
 @dataclass(slots=True)
@@ -54,79 +50,6 @@ class Report:
     of_export: bool = False
     oldest: datetime | None = None  # of the rows that are there
     lost: list[Head] = field(default_factory=list)  # restores, behind which rows are lost for a reason that we signed
-
-
-@dataclass(frozen=True, slots=True)
-class Trust:
-    """Whose signatures count, and, where the secret is at hand, whose marks."""
-
-    public: frozenset[bytes]
-    keys: AuditKeys | None
-
-
-class Heads:
-    """Signed heads of all sources, by place."""
-
-    def __init__(self, trust: Trust) -> None:
-        self._trust = trust
-        self.at: dict[int, dict[bytes, Head]] = {}
-        self.cuts: dict[int, Head] = {}
-        self.restores: list[Head] = []
-        self.count = 0
-
-    def add(self, lines: Iterable[str], source: str) -> None:
-        """Those of one source.
-
-        Raises:
-            NotVerified: a head in it has a signature that is wrong, or of a key that is not trusted.
-        """
-        for number, line in enumerate(lines, 1):
-            head = read_head(line)
-            if head is None:
-                if claims_to_be_head(line):
-                    raise NotVerified(f"{source}, line {number}: the head was changed: it can't be read")
-                continue
-            if not head.is_signed_by(self._trust.public):
-                raise NotVerified(f"{source}, line {number}: the head at position {head.position} is not signed by a trusted key")
-            self.count += 1
-            if head.kind == "cut":
-                self.cuts[head.position] = head
-            if head.kind == "restored" and head not in self.restores:
-                self.restores.append(head)
-            self.at.setdefault(head.position, {})[head.seal] = head
-
-    def settle(self) -> None:
-        """Void what a restore made void: heads from before it, of places behind where its backup ended."""
-        self.restores.sort(key=lambda head: head.at)
-        for restored in self.restores:
-            for position in [place for place in self.at if place > restored.position]:
-                kept = {seal: head for seal, head in self.at[position].items() if head.at > restored.at}
-                if kept:
-                    self.at[position] = kept
-                else:
-                    del self.at[position]
-            void = [place for place, cut in self.cuts.items() if place > restored.position and cut.at <= restored.at]
-            for position in void:
-                del self.cuts[position]
-
-    def check(self, position: int, seal: bytes) -> None:
-        """See that the heads of this place name this seal.
-
-        Raises:
-            NotVerified: one names another.
-        """
-        told = self.at.get(position)
-        if told is not None and set(told) != {seal}:
-            raise NotVerified(
-                f"position {position}: the seal is not the one that was signed; rows up to here were changed, removed, put in or"
-                " moved, and the seals computed anew"
-            )
-
-    @property
-    def newest(self) -> Head | None:
-        """The one of the last place."""
-        place = max(self.at, default=None)
-        return next(iter(self.at[place].values())) if place is not None else None
 
 
 class Walk:
@@ -160,6 +83,7 @@ class Walk:
             self._seal = BEGINNING
         elif cut is not None:
             self._seal = cut.seal
+            self._heads.check(before, cut.seal)
         else:
             part = ". Of an export only the whole can be verified, not what was chosen from it" if self._report.of_export else ""
             left = f"the first one left is at position {row.position} (id {row.id})"
@@ -280,9 +204,11 @@ async def verify_database(
         with _readable("the row of audit_chain was changed: it can't be read"):
             chain = await repository.find_chain(db)
     if refused is not None:
-        raise NotVerified(PUT_IN.format(refused.id))
+        raise NotVerified(PUT_IN.format(refused))
     if chain is None:
         raise NotVerified("the row of audit_chain was removed: nothing is sealed or signed any more")
+    if type(chain.position) is not int or not isinstance(chain.seal, bytes):
+        raise NotVerified("the row of audit_chain was changed: it can't be read")
     walk = Walk(trust, heads, report)
     async for page in _pages(database):
         if page[0].position > walk.position + 1:
@@ -300,7 +226,8 @@ async def verify_database(
     cut = heads.cuts.get(end.position)
     if not end.fits and not (end.last is None and (end.position == 0 or (cut is not None and cut.seal == end.seal))):
         raise NotVerified("the row of audit_chain was changed: it does not name the last row's place and seal")
-    _check_waiting(waiting, trust.keys, now(), being_taken_in=chain.taken_in_to is None)
+    with _readable("a row without a place was changed, or put in: it can't be read"):
+        _check_waiting(waiting, trust.keys, now(), being_taken_in=chain.taken_in_to is None)
     walk.end(row.subject_id for row in waiting if row.fact in ERASED)
     report.waiting = len(waiting)
     report.heads, report.newest, report.lost = heads.count, heads.newest, heads.restores

@@ -13,11 +13,12 @@ from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.audit import repository, sealing
+from app.audit import export, repository, sealing
 from app.audit.chain import AuditKeys, Head, read_head
 from app.audit.facts import Fact
 from app.audit.heads import FileSink, Sinks
 from app.audit.sealing import Sealer
+from app.audit.search_repository import Sought
 from app.audit.sockets import HEAD_SINKS
 from app.cli.restoring import make_true
 from app.core.server import Server
@@ -237,6 +238,7 @@ class Full:
         self.is_full, self.kept = True, list[tuple[str, int]]()
 
     async def keep(self, head: Head) -> None:
+        await asyncio.sleep(0)
         if self.is_full:
             raise OSError("full")
         self.kept.append((head.kind, head.position))
@@ -257,6 +259,47 @@ async def test_a_sink_that_was_away_gets_each_cut_and_restore_and_the_newest_hea
     assert sink.kept == [("cut", 2), ("restored", 4), ("head", 6)]
     await sinks.tell(None)
     assert len(sink.kept) == 3
+
+
+async def test_a_sink_loses_nothing_of_two_calls_that_fail_at_once(server: Server, clock: TravellingClock) -> None:
+    sink, keys = Full(), server.kit(AuditKeys)
+    sinks = Sinks(lambda: [sink])
+    await asyncio.gather(*(sinks.tell(keys.sign("cut", position, b"x" * 32, clock())) for position in (2, 4, 6)))
+    sink.is_full = False
+    await sinks.tell(None)
+    assert sorted(sink.kept) == [("cut", 2), ("cut", 4), ("cut", 6)]
+
+
+async def test_a_whole_export_ends_where_a_head_vouches_for_it(server: Server) -> None:
+    """What is sealed between the signature and the first line is not in it."""
+    await sealed_log(server, 5)
+    async with server.database.write() as db:
+        vouched = await export.vouch(server, db, Sought(), export.LINES, server.clock())
+    await sealed_log(server, 3)
+
+    async def allow() -> None: ...
+
+    parts = [part async for part in export.write(server.database, Sought(), export.LINES, allow, vouched)]
+    assert [json.loads(line)["position"] for line in "".join(parts).splitlines()] == [1, 2, 3, 4, 5]
+
+
+async def test_a_row_that_cannot_be_read_keeps_no_other_from_its_seal(server: Server) -> None:
+    """SQLite holds any value in any column."""
+    await sealed_log(server, 2)
+    if not server.database.is_sqlite:
+        return
+    for change in ("at = 'x'", "actor_id = 'x'", "data = ''", "personal = 'x'", "mark = 1"):
+        await write(server, 2)
+        newest = "(SELECT max(id) FROM audit_events)"
+        await execute(server, f"UPDATE audit_events SET {change} WHERE id = {newest}")
+        assert await finding(server) != ""
+        await write(server, 1)
+        await seal(server)
+        async with server.database.read() as db:
+            assert not await repository.has_unsealed(db)
+        assert "was put in: it was not written by this server" in await finding(server)
+        await execute(server, "DELETE FROM audit_events WHERE position < 0")
+        assert await finding(server) == ""
 
 
 async def test_a_server_that_starts_gives_a_file_what_it_lacks(server: Server, head_file: Path) -> None:
@@ -284,7 +327,9 @@ async def test_a_worker_that_stops_seals_all_there_is(server: Server, monkeypatc
 
 
 @pytest.mark.parametrize("moved", ["seal", "position = 3", "position = 0"])
-async def test_over_a_chain_that_somebody_moved_nothing_is_sealed(server: Server, moved: str) -> None:
+async def test_over_a_chain_that_somebody_moved_nothing_is_sealed_or_signed(
+    server: Server, clock: TravellingClock, moved: str
+) -> None:
     """Else an honest row would be the first that does not fit."""
     await sealed_log(server, 5)
     kept = (await rows(server))[-1].seal
@@ -293,7 +338,12 @@ async def test_over_a_chain_that_somebody_moved_nothing_is_sealed(server: Server
     await execute(server, f"UPDATE audit_chain SET {change}", **more)
     assert "audit_chain was changed" in await finding(server)
     await write(server, 2)
-    await seal(server)
+    heads = await heads_of(server)
+    clock.advance(timedelta(hours=2))  # a head is due: it would vouch for what somebody made up
+    await run_steady(server, clock(), last=True)
+    async with server.database.write() as db:
+        vouched = await export.vouch(server, db, Sought(), export.LINES, clock())
+    assert (vouched.end, await heads_of(server)) == (None, heads)
     assert [row.position for row in await rows(server)] == [1, 2, 3, 4, 5]
     assert "audit_chain was changed" in await finding(server)
     await execute(server, "UPDATE audit_chain SET position = 5, seal = :seal", seal=kept)
