@@ -241,7 +241,7 @@ def test_a_right_password_costs_what_a_wrong_one_costs(work_done: Work) -> None:
 
 
 def test_control_an_early_return_for_the_unknown_is_noticed(work_done: Work, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Passwords, "_even_out", lambda *_: None)
+    monkeypatch.setattr("app.auth.utils.even_out", lambda *_: None)
     monkeypatch.setattr(BCRYPT, "_decoy", "")
     stored = BCRYPT.hash(SHORT)
     work_done.take()
