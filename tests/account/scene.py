@@ -27,8 +27,6 @@ from tests.support.smtp import SmtpServer, links_in
 PASSWORD, NEW_PASSWORD = "Plain-harbour-71-kettle!", "quite another 1 with words"
 SPEED = {"RATE_LIMIT_ENABLED": "false", "WORKER_IN_SERVER": "true", "MIGRATE_ON_START": "true"}
 
-expect.set_options(timeout=15_000)  # three workers on two cores; what is there is seen at once
-
 
 @dataclass(frozen=True)
 class Person:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from tests.faults.traffic import Reply
 
 ANSWER_SECONDS = 5.0
-HEALTH_SECONDS = 1.0
+HEALTH_SECONDS = 1.0 + 1.0  # what is promised, and as much for a machine that runs four of these tests at once
 
 
 def untimely(replies: Iterable[Reply], *, within: float = ANSWER_SECONDS, unanswered: bool = False) -> list[str]:

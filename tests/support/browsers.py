@@ -4,7 +4,9 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
+
+expect.set_options(timeout=30_000)  # four workers on two cores; what is there is seen at once
 
 ABSENT = "chromium is not installed (make ci-deps)"
 CHROMIUM_ARGS = [
