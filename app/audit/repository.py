@@ -10,7 +10,7 @@ from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, updat
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.models import ABOUT_ANOTHER, RARE, AuditChain, AuditEvent, AuditHead
-from app.database import run
+from app.statements import run
 
 ADD_EVENT = insert(AuditEvent.__table__).inline()  # type: ignore[arg-type]  # declared as FromClause, it is a Table
 COLUMNS = tuple(AuditEvent.__table__.columns)  # plain rows: a session would keep every entity it has read

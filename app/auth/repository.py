@@ -14,7 +14,8 @@ from app.auth.models import KnownDevice, LoginAttempt, LoginFailure, RememberedD
 from app.auth.sockets import Factor
 from app.core.assurance import Proof
 from app.core.crypto import random_id
-from app.database import Digest, UtcDateTime, run, upserts_of
+from app.database import Digest, UtcDateTime, upserts_of
+from app.statements import run
 from app.users.models import User
 
 FREE_FAILURES = 4  # the fifth failure in a row is the first to be followed by a wait
@@ -23,6 +24,11 @@ SESSIONS: Any = Session.__table__
 SESSION_COLUMNS = tuple(column.name for column in SESSIONS.columns)
 ADD_SESSION = SESSIONS.insert()
 ADD_DEVICE = insert(KnownDevice.__table__)  # type: ignore[arg-type]  # declared as FromClause, it is a Table
+FIND_DEVICE = select(KnownDevice.id).where(
+    KnownDevice.digest == bindparam("digest"),
+    KnownDevice.user_id == bindparam("user_id"),
+    KnownDevice.expires_at > bindparam("now"),
+)
 CLEAR_FAILURES: Any = delete(LoginFailure.__table__).where(LoginFailure.key == bindparam("lane"))  # type: ignore[arg-type]  # as above
 WAITS = {FREE_FAILURES + 1 + n: min(2**n, MOST_WAIT_SECONDS) for n in range(11)}
 
@@ -155,12 +161,10 @@ async def add_device(db: AsyncSession, user_id: uuid.UUID, digest: bytes, now: d
     await run(db, ADD_DEVICE, values)
 
 
-async def find_device(db: AsyncSession, user_id: uuid.UUID, digest: bytes, now: datetime) -> KnownDevice | None:
-    """The device with this secret, if it is this account's and not too old."""
-    found: KnownDevice | None = await db.scalar(
-        select(KnownDevice).where(KnownDevice.digest == digest, KnownDevice.user_id == user_id, KnownDevice.expires_at > now)
-    )
-    return found
+async def find_device(db: AsyncSession, user_id: uuid.UUID, digest: bytes, now: datetime) -> uuid.UUID | None:
+    """The id of the device with this secret, if it is this account's and not too old."""
+    rows = await run(db, FIND_DEVICE, {"digest": digest, "user_id": user_id, "now": now})
+    return rows[0][0] if rows else None
 
 
 async def list_devices(db: AsyncSession, user_id: uuid.UUID) -> list[KnownDevice]:
@@ -352,7 +356,7 @@ async def charge_try(
     }
     if account is not None:
         values |= {"account": account, "forget_account_at": now + keep_account_for}
-    rows = (await run(db, _charging(upserts_of(db), account=account is not None), values)).all()
+    rows = await run(db, _charging(upserts_of(db), account=account is not None), values)
     counted = {bytes(key): (failures, told_at is not None) for key, failures, told_at in rows}
     if lane not in counted:
         return None

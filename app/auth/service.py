@@ -113,7 +113,7 @@ async def _charge(db: AsyncSession, kit: AuthKit, key: str, device: str | None, 
     known = None
     if device is not None:
         known = await repository.find_device(db, candidate.id or random_id(), digest(device), now)
-    lane = _lane(kit, "device", known.id.bytes) if known else _lane(kit, "identifier", key)
+    lane = _lane(kit, "device", known.bytes) if known else _lane(kit, "identifier", key)
     account_lane = account_lane_of(kit, candidate.id) if candidate.id else _lane(kit, "account", key)
     charged = await charge(db, lane, now, account=None if known else account_lane)
     return Attempt(candidate, lane, account_lane, charged.of_account, charged.told, device if known else None)

@@ -8,7 +8,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.auth.models import Session
-from app.database import run
+from app.statements import run
 
 ADD_SESSION = insert(Session.__table__)  # type: ignore[arg-type]  # declared as FromClause, it is a Table
 

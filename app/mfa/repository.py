@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -10,10 +11,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import insert_into
 from app.mfa.models import MfaRequirement, RecoveryCode, TotpFactor
+from app.statements import run
 
 USER = bindparam("user_id", type_=Uuid)
 TOTP_IDS = select(TotpFactor.id).where(TotpFactor.user_id == USER, TotpFactor.confirmed_at.is_not(None))
 CODE_IDS = select(RecoveryCode.id).where(RecoveryCode.user_id == USER, RecoveryCode.spent_at.is_(None))
+REQUIREMENT = select(MfaRequirement.required_at, MfaRequirement.grace_ends_at).where(MfaRequirement.user_id == USER)
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """What is kept of an account that must have a factor: since when an admin says so, and until when it may do without."""
+
+    required_at: datetime | None
+    grace_ends_at: datetime | None
 
 
 async def replace_pending(db: AsyncSession, factor: TotpFactor) -> None:
@@ -122,9 +133,10 @@ async def void_everything(db: AsyncSession, step: int) -> None:
     await db.execute(update(TotpFactor).where(TotpFactor.last_step < step).values(last_step=step))
 
 
-async def find_requirement(db: AsyncSession, user_id: uuid.UUID) -> MfaRequirement | None:
+async def find_requirement(db: AsyncSession, user_id: uuid.UUID) -> Requirement | None:
     """Why and from when on the account must have a factor, as far as that is kept of it."""
-    return await db.get(MfaRequirement, user_id, populate_existing=True)
+    rows = await run(db, REQUIREMENT, {"user_id": user_id})
+    return Requirement(*rows[0]) if rows else None
 
 
 async def begin_grace(db: AsyncSession, user_id: uuid.UUID, ends_at: datetime) -> None:

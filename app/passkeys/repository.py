@@ -10,8 +10,9 @@ from sqlalchemy import bindparam, delete, func, insert, literal, or_, select, up
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.crypto import b64encode, digest
-from app.database import insert_into, run
+from app.database import insert_into
 from app.passkeys.models import Passkey, PasskeyChallenge
+from app.statements import run
 
 
 async def add_challenge(
@@ -104,7 +105,7 @@ NOBODYS_KEY = bytes.fromhex(
 
 async def find_key(db: AsyncSession, credential_id: bytes) -> KnownKey:
     """The key with this credential id, whoever has it, by a query that has one row in either case."""
-    row = (await run(db, KEY_BY_CREDENTIAL, {"credential_id": credential_id})).one()
+    (row,) = await run(db, KEY_BY_CREDENTIAL, {"credential_id": credential_id})
     passkey_id, user_id, public_key, user_handle, sign_count, backup_eligible, uv_initialized = row
     key, handle = bytes(public_key or NOBODYS_KEY), bytes(user_handle or b"")
     return KnownKey(passkey_id, user_id, key, handle, sign_count or 0, bool(backup_eligible), bool(uv_initialized))

@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, bindparam, case, delete, insert, literal, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.database import UtcDateTime, insert_into, run
+from app.database import UtcDateTime, insert_into
+from app.statements import run
 from app.tickets.models import CodeGuess, Ticket
 
 IS_OPEN = Ticket.spent_at.is_(None) & Ticket.voided_at.is_(None)

@@ -30,10 +30,12 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from app.core.permissions import Role
 from app.core.ports import Account
-from app.database import UtcDateTime, insert_into, run
+from app.database import UtcDateTime, insert_into
+from app.statements import run
 from app.users.models import KEPT_AFTER_LEAVING, Candidate, HashScheme, User
 
 COUNTED = 10_000
+SPACE: Any = literal_column("' '")  # a text, which the function takes too, would be rendered anew at each execution
 WINDOW = 10_000  # how many accounts one statement of a search looks at
 ORDERS: dict[str, Any] = {"created_at": User.created_at, "username": User.username_key, "email": User.email_key}
 ACTIVE_ADMIN = (User.role == Role.ADMIN) & User.disabled_at.is_(None) & User.leaving_at.is_(None)
@@ -63,7 +65,7 @@ ACCOUNT = (
 
 def _candidate_by(column: Any) -> Any:
     one = select(literal(1).label("one")).subquery()
-    schemes = select(func.aggregate_strings(HashScheme.scheme, " ")).scalar_subquery()
+    schemes = select(func.aggregate_strings(HashScheme.scheme, SPACE)).scalar_subquery()
     left_for_good = User.leaving_at <= bindparam("left_before", type_=UtcDateTime)
     closed_at = case((left_for_good, User.leaving_at), else_=User.disabled_at)
     account = (User.id, User.username, User.email, User.password_hash, User.epoch)
@@ -86,15 +88,15 @@ async def find_candidate(db: AsyncSession, key: str, now: datetime) -> Candidate
     An entity that is made for a known account and not for an unknown one takes a tenth of a millisecond that can be measured.
     """
     query = CANDIDATE_BY_EMAIL if "@" in key else CANDIDATE_BY_USERNAME
-    return Candidate(*(await run(db, query, {"key": key, "left_before": now - KEPT_AFTER_LEAVING})).one())
+    return Candidate(*(await run(db, query, {"key": key, "left_before": now - KEPT_AFTER_LEAVING}))[0])
 
 
 async def touch_unchanged(db: AsyncSession, user_id: uuid.UUID, epoch: int, now: datetime) -> Account | None:
     """Note a login and hold the row, if the account is active and still of this epoch."""
-    row = (await run(db, TOUCH_UNCHANGED, {"user_id": user_id, "before": epoch, "now": now})).one_or_none()
-    if row is None:
+    rows = await run(db, TOUCH_UNCHANGED, {"user_id": user_id, "before": epoch, "now": now})
+    if not rows:
         return None
-    found_id, username, email, role, verified_at, created_at, display_name, locale = row
+    found_id, username, email, role, verified_at, created_at, display_name, locale = rows[0]
     return Account(found_id, username, email, Role(role), verified_at is not None, created_at, display_name, locale)
 
 

@@ -14,7 +14,9 @@ from httpx2 import AsyncClient, Response
 from redis import Redis
 from sqlalchemy import event, insert, select
 from sqlalchemy.engine import Engine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app import statements
 from app.auth import service as auth
 from app.auth.deps import AuthKit
 from app.auth.models import LoginFailure
@@ -44,8 +46,13 @@ NOT_OF_THE_ANSWER = {"x-request-id", "date"}
 
 @contextmanager
 def heard(database: Database) -> Iterator[list[str]]:
-    """What the database is asked meanwhile."""
+    """What the database is asked meanwhile: by SQLAlchemy, and past it (app/statements.py)."""
     asked: list[str] = []
+    execute = statements._execute
+
+    async def past(connection: AsyncConnection, text: str, given: dict[str, Any]) -> Any:
+        asked.append(text)
+        return await execute(connection, text, given)
 
     def statement(_connection: Any, _cursor: Any, text: str, _values: Any, _context: Any, many: bool) -> None:
         asked.append(f"{text} [many]" if many else text)
@@ -63,7 +70,9 @@ def heard(database: Database) -> Iterator[list[str]]:
             event.listen(engine, name, listener)  # type: ignore[arg-type]  # any of the events
             listeners.append((engine, name, listener))
     try:
-        yield asked
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(statements, "_execute", past)
+            yield asked
     finally:
         for engine, name, listener in listeners:
             event.remove(engine, name, listener)
