@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.sql.compiler import SQLCompiler
 
+CONNECTION = "statements.connection"  # key in a session's info
 MOST = 512  # statements that are kept ready
 Row = Sequence[Any]
 Process = Callable[[Any], Any]
@@ -38,7 +39,7 @@ async def run(db: AsyncSession, statement: Any, values: dict[str, Any]) -> Seque
     Raises:
         DBAPIError: as SQLAlchemy does.
     """
-    connection = await db.connection()
+    connection = await _connection_of(db)
     ready = _make_ready(statement, tuple(values), connection.dialect)
     if connection.dialect.name != "postgresql":
         result = await connection.execute(statement, values)
@@ -50,6 +51,14 @@ async def run(db: AsyncSession, statement: Any, values: dict[str, Any]) -> Seque
     if not ready.found:
         return rows
     return [_processed(row, ready.found) for row in rows]
+
+
+async def _connection_of(db: AsyncSession) -> AsyncConnection:
+    """That of its transaction. A session closes its connection with the transaction, so an open one is of this transaction."""
+    known: AsyncConnection | None = db.info.get(CONNECTION)
+    if known is None or known.closed or known.invalidated:
+        known = db.info[CONNECTION] = await db.connection()
+    return known
 
 
 @lru_cache(maxsize=MOST)

@@ -24,11 +24,8 @@ SESSIONS: Any = Session.__table__
 SESSION_COLUMNS = tuple(column.name for column in SESSIONS.columns)
 ADD_SESSION = SESSIONS.insert()
 ADD_DEVICE = insert(KnownDevice.__table__)  # type: ignore[arg-type]  # declared as FromClause, it is a Table
-FIND_DEVICE = select(KnownDevice.id).where(
-    KnownDevice.digest == bindparam("digest"),
-    KnownDevice.user_id == bindparam("user_id"),
-    KnownDevice.expires_at > bindparam("now"),
-)
+OWN_DEVICE = (KnownDevice.digest == bindparam("digest")) & (KnownDevice.user_id == bindparam("user_id"))
+FIND_DEVICE = select(KnownDevice.id).where(OWN_DEVICE, KnownDevice.expires_at > bindparam("now"))
 CLEAR_FAILURES: Any = delete(LoginFailure.__table__).where(LoginFailure.key == bindparam("lane"))  # type: ignore[arg-type]  # as above
 WAITS = {FREE_FAILURES + 1 + n: min(2**n, MOST_WAIT_SECONDS) for n in range(11)}
 

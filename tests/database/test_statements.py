@@ -109,6 +109,16 @@ async def test_it_is_rolled_back_with_all_else(server: Server) -> None:
         assert await db.scalar(select(func.count()).select_from(User)) == 0
 
 
+async def test_after_a_rollback_it_is_in_the_transaction_that_is_begun_then(server: Server) -> None:
+    async with server.database.write() as db:
+        await run(db, ADD, seed_row("alice"))
+        await db.rollback()
+        await run(db, ADD, seed_row("bob"))
+        db.add(User(**seed_row("carol")))
+    async with server.database.read() as db:
+        assert sorted(await db.scalars(select(User.username))) == ["bob", "carol"]
+
+
 @pytest.fixture
 async def own_database(private_postgres: Postgres) -> AsyncIterator[Database]:
     """A database on a server of the test's own, empty."""
