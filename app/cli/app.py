@@ -9,7 +9,7 @@ import typer
 from app.cli import audit, checks, serving, setup, users
 from app.config import SettingsError
 from app.core.errors import AppError
-from app.infra.memory import THRESHOLDS
+from app.infra.memory import THRESHOLDS, leave_lightly
 
 cli = typer.Typer(
     name="authkeep",
@@ -32,6 +32,7 @@ cli.add_typer(audit.cli, name="audit")
 def main() -> NoReturn:
     """Run a command; what goes wrong is one line, never a traceback."""
     gc.set_threshold(*THRESHOLDS)
+    leave_lightly()
     try:
         status = cli(sys.argv[1:] or ["--help"], standalone_mode=False)
     except typer.TyperException as error:
