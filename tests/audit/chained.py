@@ -1,7 +1,9 @@
 """A log that was written and sealed, hands that change it as the database's owner can, and the verifier's word on it."""
 
+import asyncio
 import uuid
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -62,10 +64,11 @@ async def finding(server: Server, heads: list[str] | None = None) -> str:
     return ""
 
 
-async def execute(server: Server, statement: str, **values: Any) -> None:
-    """A statement by the database's owner."""
+async def execute(server: Server, *statements: str, **values: Any) -> None:
+    """Statements by the database's owner, in one transaction."""
     async with server.database.write() as db:
-        await db.execute(text(statement), values)
+        for statement in statements:
+            await db.execute(text(statement), values)
 
 
 async def rows(server: Server) -> list[Any]:
@@ -77,15 +80,48 @@ async def rows(server: Server) -> list[Any]:
 async def seal_anew(server: Server, *, keep_marks: bool = True) -> None:
     """What the database's owner can do who knows all but our secrets: compute the whole chain again, and move its end."""
     before, position = BEGINNING, 0
-    for row in await rows(server):
-        position += 1
-        before = seal_of(before, position, row.id, digest_of(as_values(row)), WRITTEN)
-        # Negative first: places are unique.
-        await execute(server, "UPDATE audit_events SET position = :p, seal = :s WHERE id = :i", p=-position, s=before, i=row.id)
-        if not keep_marks:
-            await execute(server, "UPDATE audit_events SET mark = NULL WHERE id = :i", i=row.id)
-    await execute(server, "UPDATE audit_events SET position = -position WHERE position < 0")
-    await execute(server, "UPDATE audit_chain SET position = :p, seal = :s", p=position, s=before)
+    async with server.database.write() as db:
+        await repository.lock_chain(db)  # so that no sealer gets in between
+        for row in await repository.list_sealed(db, 0, 100_000):
+            position += 1
+            before = seal_of(before, position, row.id, digest_of(as_values(row)), WRITTEN)
+            mark = "" if keep_marks else ", mark = NULL"
+            # Negative first: places are unique.
+            change = text(f"UPDATE audit_events SET position = :p, seal = :s{mark} WHERE id = :i")
+            await db.execute(change, {"p": -position, "s": before, "i": row.id})
+        await db.execute(text("UPDATE audit_events SET position = -position WHERE position < 0"))
+        await db.execute(text("UPDATE audit_chain SET position = :p, seal = :s"), {"p": position, "s": before})
+
+
+@asynccontextmanager
+async def busy(server: Server) -> AsyncIterator[None]:
+    """Writers and the sealer at work; what is to be sealed and is never is the tests' to notice."""
+    ended = False
+
+    async def again_and_again(work: Callable[[Server], Awaitable[None]]) -> None:
+        while not ended:
+            await work(server)
+            await asyncio.sleep(0)  # SQLite's writers would let nobody in between
+
+    at_work = [asyncio.create_task(again_and_again(work)) for work in (write, write, seal)]
+    try:
+        yield
+    finally:
+        ended = True
+        await asyncio.gather(*at_work)
+
+
+async def until_longer(server: Server, by: int) -> None:
+    """Until there are so many more rows, sealed or not, than there were."""
+    count = "SELECT count(*) FROM audit_events"
+    wanted = None
+    while True:
+        async with server.database.read() as db:
+            there = await db.scalar(text(count)) or 0
+        wanted = there + by if wanted is None else wanted
+        if there >= wanted:
+            return
+        await asyncio.sleep(0.01)
 
 
 def as_values(row: Any) -> Mapping[str, Any]:

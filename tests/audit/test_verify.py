@@ -16,7 +16,20 @@ from app.audit.chain import AuditKeys, Head, commit_client, read_head
 from app.audit.facts import Fact
 from app.audit.verifying import Heads, NotVerified, Trust
 from app.core.server import Server
-from tests.audit.chained import execute, finding, heads_of, rows, seal, seal_anew, sealed_log, trust_of, verify, write
+from tests.audit.chained import (
+    busy,
+    execute,
+    finding,
+    heads_of,
+    rows,
+    seal,
+    seal_anew,
+    sealed_log,
+    trust_of,
+    until_longer,
+    verify,
+    write,
+)
 from tests.support import api
 from tests.support.clock import TravellingClock
 
@@ -31,16 +44,22 @@ def by(statement: str) -> Hand:
 
 
 async def swap(server: Server) -> None:
-    await execute(server, "UPDATE audit_events SET position = -1000 WHERE position = 4")
-    await execute(server, "UPDATE audit_events SET position = 4 WHERE position = 5")
-    await execute(server, "UPDATE audit_events SET position = 5 WHERE position = -1000")
+    await execute(
+        server,
+        "UPDATE audit_events SET position = -1000 WHERE position = 4",
+        "UPDATE audit_events SET position = 4 WHERE position = 5",
+        "UPDATE audit_events SET position = 5 WHERE position = -1000",
+    )
 
 
 async def put_in(server: Server) -> None:
     """A row between two others, with places moved up to make room."""
-    await execute(server, "UPDATE audit_events SET position = -position WHERE position >= 5")
-    await execute(server, "UPDATE audit_events SET position = 1 - position WHERE position < 0")
-    await execute(server, COPY.format(fact="'user.deleted'", place="5", which="position = 4"))
+    await execute(
+        server,
+        "UPDATE audit_events SET position = -position WHERE position >= 5",
+        "UPDATE audit_events SET position = 1 - position WHERE position < 0",
+        COPY.format(fact="'user.deleted'", place="5", which="position = 4"),
+    )
 
 
 COLUMNS = (
@@ -104,6 +123,58 @@ async def test_whatever_was_done_to_a_row_is_found_at_that_row(server: Server, n
     hand, found = HANDS[name]
     await hand(server)
     assert found in await finding(server), name
+
+
+# What is the end of a log at rest is in the midst of one that grows; the sealer may have judged a row anew by then.
+WHILE_IT_GROWS = {
+    "last removed": ("position 10: the row was removed",),
+    "all removed": ("position 1: the end was cut off", "position 1: the row was removed"),
+    "taken out of the chain": ("position 5: the row was removed", "the row with id 5 was put in"),
+}
+CUT = (
+    "DELETE FROM audit_events WHERE position > 8",
+    "UPDATE audit_chain SET position = 8, seal = (SELECT seal FROM audit_events WHERE position = 8)",
+)
+
+
+@pytest.mark.parametrize("name", HANDS)
+async def test_it_is_found_while_others_write_and_the_sealer_seals(server: Server, name: str) -> None:
+    await sealed_log(server)
+    hand, found = HANDS[name]
+    async with busy(server):
+        await until_longer(server, 10)
+        assert await finding(server) == ""
+        await hand(server)
+        expected = WHILE_IT_GROWS.get(name, (found,))
+        for _ in range(2):
+            told = await finding(server)
+            assert any(words in told for words in expected), told
+            await until_longer(server, 10)
+
+
+async def test_an_end_that_is_cut_off_while_others_write_is_found_by_what_was_signed(server: Server) -> None:
+    """The owner moves the chain's end, too, and the heads in the table: what was told a sink is what tells."""
+    await sealed_log(server)
+    kept = await heads_of(server)
+    async with busy(server):
+        await until_longer(server, 10)
+        await execute(server, *CUT, "DELETE FROM audit_heads")
+        await until_longer(server, 20)
+        told = await finding(server, kept)
+        assert told.startswith(("position 9: the end was cut off", "position 10: the seal")), told
+
+
+@pytest.mark.parametrize("name", ["fact", "removed", "swapped", "put in"])
+async def test_seals_computed_anew_while_others_write_are_found(server: Server, name: str) -> None:
+    await sealed_log(server)
+    async with busy(server):
+        await until_longer(server, 10)
+        await HANDS[name][0](server)
+        await seal_anew(server)
+        first = f"position {4 if name == 'swapped' else 5}: the seal of the row"
+        assert first in await finding(server)
+        await until_longer(server, 10)
+        assert first in await finding(server)
 
 
 @pytest.mark.parametrize("name", ["fact", "removed", "last removed", "swapped", "put in", "all removed"])
