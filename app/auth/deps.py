@@ -4,15 +4,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from fastapi import Depends
-
 from app.auth.blocklist import Blocklist
 from app.auth.common_passwords import CommonPasswords
 from app.auth.errors import PasswordRejected
 from app.auth.hashing import HashingPool
 from app.auth.password_rules import PasswordPolicy, violations
 from app.auth.utils import Passwords, Tokens
-from app.core.deps import ServerOf
+from app.core.deps import kit
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +42,4 @@ class AuthKit:
             raise PasswordRejected(field, [(violation.code, violation.detail) for violation in found])
 
 
-async def auth_kit(server: ServerOf) -> AuthKit:
-    """The kit of this server."""
-    return server.kit(AuthKit)
-
-
-Auth = Annotated[AuthKit, Depends(auth_kit)]
+Auth = Annotated[AuthKit, kit(AuthKit)]

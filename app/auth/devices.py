@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated
 
-from fastapi import Depends
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit import service as audit
@@ -15,7 +14,7 @@ from app.auth.blocklist import note_ended
 from app.auth.models import Session
 from app.core.client import Client
 from app.core.crypto import random_id
-from app.core.deps import ServerOf
+from app.core.deps import kit
 from app.core.device_names import load_names
 from app.core.ports import Account, Places
 from app.database import Database
@@ -44,11 +43,7 @@ class DeviceKit:
         return self.places.find(session.address, locale or "en") if self.places else None
 
 
-async def _device_kit(server: ServerOf) -> DeviceKit:
-    return server.kit(DeviceKit)
-
-
-Devices = Annotated[DeviceKit, Depends(_device_kit)]
+Devices = Annotated[DeviceKit, kit(DeviceKit)]
 
 
 async def tell_of_new_device(db: AsyncSession, account: Account, session_id: uuid.UUID, now: datetime) -> None:

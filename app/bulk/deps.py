@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends
-
-from app.core.deps import ServerOf
+from app.core.deps import kit
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,9 +13,4 @@ class BulkKit:
     cursor_key: bytes
 
 
-async def bulk_kit(server: ServerOf) -> BulkKit:
-    """The kit of this server."""
-    return server.kit(BulkKit)
-
-
-Bulk = Annotated[BulkKit, Depends(bulk_kit)]
+Bulk = Annotated[BulkKit, kit(BulkKit)]

@@ -4,42 +4,57 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, params
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.server import Server
 from app.database import Database
 
 
-async def server_of(request: Request) -> Server:
-    """The server this request runs in."""
+# Each asks for the request alone: FastAPI looks at every dependency of every route, and at theirs, when the process starts.
+def _server(request: Request) -> Server:
     server: Server = request.app.state.server
     return server
+
+
+async def server_of(request: Request) -> Server:
+    """The server this request runs in."""
+    return _server(request)
 
 
 ServerOf = Annotated[Server, Depends(server_of)]
 
 
-async def now_of(server: ServerOf) -> datetime:
-    """The moment, by the server's clock."""
-    return server.clock()
+async def now_of(request: Request) -> datetime:
+    """The moment, by the server's clock: the same for all of a request."""
+    return _server(request).clock()
 
 
-async def write_of(server: ServerOf) -> AsyncIterator[AsyncSession]:
+async def write_of(request: Request) -> AsyncIterator[AsyncSession]:
     """The request's transaction; the caller commits by ending it."""
-    async with server.database.write() as db:
+    async with _server(request).database.write() as db:
         yield db
 
 
-async def read_of(server: ServerOf) -> AsyncIterator[AsyncSession]:
+async def read_of(request: Request) -> AsyncIterator[AsyncSession]:
     """A reading transaction."""
-    async with server.database.read() as db:
+    async with _server(request).database.read() as db:
         yield db
 
 
-async def database_of(server: ServerOf) -> Database:
+async def database_of(request: Request) -> Database:
     """For flows that hash between two short transactions (DESIGN section 2)."""
-    return server.database
+    return _server(request).database
+
+
+def kit(kind: type[object]) -> params.Depends:
+    """What a feature provided when it was installed: `Annotated[AuthKit, kit(AuthKit)]`."""
+
+    async def kit_of(request: Request) -> object:
+        return _server(request).kit(kind)
+
+    rule: params.Depends = Depends(kit_of)
+    return rule
 
 
 Now = Annotated[datetime, Depends(now_of)]

@@ -5,12 +5,8 @@ from typing import Annotated
 from fastapi import Depends
 
 from app.core.caller import Caller, May, fresh
-from app.core.deps import Now, ServerOf
+from app.core.deps import Now, ServerOf, kit
 from app.impersonation.service import ImpersonationKit
-
-
-async def _kit(server: ServerOf) -> ImpersonationKit:
-    return server.kit(ImpersonationKit)
 
 
 async def fresh_impersonator(server: ServerOf, now: Now, caller: Annotated[Caller, May("users:impersonate")]) -> Caller:
@@ -18,5 +14,5 @@ async def fresh_impersonator(server: ServerOf, now: Now, caller: Annotated[Calle
     return await fresh(server, now, caller)
 
 
-Impersonation = Annotated[ImpersonationKit, Depends(_kit)]
+Impersonation = Annotated[ImpersonationKit, kit(ImpersonationKit)]
 FreshImpersonator = Annotated[Caller, Depends(fresh_impersonator)]

@@ -4,9 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated
 
-from fastapi import Depends
-
-from app.core.deps import ServerOf
+from app.core.deps import kit
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +18,4 @@ class InvitationKit:
     open: bool
 
 
-async def invitation_kit(server: ServerOf) -> InvitationKit:
-    """The kit of this server."""
-    return server.kit(InvitationKit)
-
-
-Invitations = Annotated[InvitationKit, Depends(invitation_kit)]
+Invitations = Annotated[InvitationKit, kit(InvitationKit)]

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Request
 from starlette.responses import Response
 
 from app.core.cookies import MAGIC
 from app.core.crypto import b64decode, random_secret
 from app.core.csrf import cookies_of
-from app.core.deps import ServerOf
+from app.core.deps import kit
 
 SECRET_BYTES = 32
 LATE = timedelta(hours=1)  # a link counts from its sending; whoever waits for a slow mail is still who asked
@@ -26,12 +26,7 @@ class MagicKit:
     url: str
 
 
-async def magic_kit(server: ServerOf) -> MagicKit:
-    """The kit of this server."""
-    return server.kit(MagicKit)
-
-
-Magic = Annotated[MagicKit, Depends(magic_kit)]
+Magic = Annotated[MagicKit, kit(MagicKit)]
 
 
 def asking_browser(request: Request) -> str | None:

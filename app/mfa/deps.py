@@ -4,10 +4,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from fastapi import Depends
-
 from app.core.crypto import Sealer
-from app.core.deps import ServerOf
+from app.core.deps import kit
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +19,4 @@ class MfaKit:
     grace: timedelta
 
 
-async def mfa_kit(server: ServerOf) -> MfaKit:
-    """The kit of this server."""
-    return server.kit(MfaKit)
-
-
-Mfa = Annotated[MfaKit, Depends(mfa_kit)]
+Mfa = Annotated[MfaKit, kit(MfaKit)]

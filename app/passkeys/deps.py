@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Request
 from starlette.responses import Response
 
 from app.core.cookies import PASSKEY
 from app.core.crypto import b64decode, random_secret
 from app.core.csrf import cookies_of
-from app.core.deps import ServerOf
+from app.core.deps import kit
 from app.passkeys.models import CHALLENGE_LIFE
 
 SECRET_BYTES = 32
@@ -25,12 +25,7 @@ class PasskeyKit:
     fake_key: bytes
 
 
-async def passkey_kit(server: ServerOf) -> PasskeyKit:
-    """The kit of this server."""
-    return server.kit(PasskeyKit)
-
-
-Passkeys = Annotated[PasskeyKit, Depends(passkey_kit)]
+Passkeys = Annotated[PasskeyKit, kit(PasskeyKit)]
 
 
 def asking_browser(request: Request) -> str | None:

@@ -4,9 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated
 
-from fastapi import Depends
-
-from app.core.deps import ServerOf
+from app.core.deps import kit
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +17,4 @@ class ResetKit:
     lane_key: bytes
 
 
-async def reset_kit(server: ServerOf) -> ResetKit:
-    """The kit of this server."""
-    return server.kit(ResetKit)
-
-
-Reset = Annotated[ResetKit, Depends(reset_kit)]
+Reset = Annotated[ResetKit, kit(ResetKit)]

@@ -4,9 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated
 
-from fastapi import Depends
-
-from app.core.deps import ServerOf
+from app.core.deps import kit
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +22,4 @@ class VerificationKit:
     undo_url: str
 
 
-async def verification_kit(server: ServerOf) -> VerificationKit:
-    """The kit of this server."""
-    return server.kit(VerificationKit)
-
-
-Verification = Annotated[VerificationKit, Depends(verification_kit)]
+Verification = Annotated[VerificationKit, kit(VerificationKit)]

@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends
-
-from app.core.deps import ServerOf
+from app.core.deps import kit
 from app.core.ports import Outbound
 from app.webhooks.signing import Signer
 
@@ -20,9 +18,4 @@ class WebhookKit:
     loopback: bool
 
 
-async def webhook_kit(server: ServerOf) -> WebhookKit:
-    """The kit of this server."""
-    return server.kit(WebhookKit)
-
-
-Hooks = Annotated[WebhookKit, Depends(webhook_kit)]
+Hooks = Annotated[WebhookKit, kit(WebhookKit)]

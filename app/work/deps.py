@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends
-
-from app.core.deps import ServerOf
+from app.core.deps import kit
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,9 +13,4 @@ class WorkKit:
     cursor_key: bytes
 
 
-async def work_kit(server: ServerOf) -> WorkKit:
-    """The kit of this server."""
-    return server.kit(WorkKit)
-
-
-Work = Annotated[WorkKit, Depends(work_kit)]
+Work = Annotated[WorkKit, kit(WorkKit)]
