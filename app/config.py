@@ -122,8 +122,10 @@ class Settings(
             kind, _, where = sink.partition(":")
             if kind == "mail":
                 cls._address(where)
+            elif kind == "webhook" and where:
+                cls._web_url(where)
             elif sink != "stdout" and not (kind == "file" and where):
-                raise ValueError("each must be file:/path, stdout or mail:address")
+                raise ValueError("each must be file:/path, stdout, mail:address or webhook:https://…")
         return value
 
     @field_validator("AUDIT_TRUSTED_KEYS")

@@ -173,7 +173,7 @@ class AuditSettings(BaseModel):
     )
     HEAD_SINKS: tuple[str, ...] = Field(
         (),
-        description="where signed heads of the audit log go, separated by commas: file:/path, stdout, mail:address;"
+        description="where signed heads of the audit log go, separated by commas: file:/path, stdout, mail:address, webhook:https://…;"
         " out of reach of whoever owns the database",
     )
     AUDIT_HEAD_MINUTES: int = Field(5, ge=1, le=1440, description="minutes between signed heads, while there is something new")

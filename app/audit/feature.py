@@ -27,7 +27,7 @@ def install(server: Server) -> None:
     server.provide(recorded)
     server.database.after_commit.append(recorded.on_commit)
     server.plug(KEYS, keys)
-    for sink in read_sinks(settings.HEAD_SINKS, server.database):
+    for sink in read_sinks(settings.HEAD_SINKS, server.database, server.outbound):
         server.plug(HEAD_SINKS, sink)
     sinks = Sinks(lambda: HEAD_SINKS.of(server.parts))
     server.provide(sinks)

@@ -1,4 +1,4 @@
-"""Where signed heads go: files, standard output, mail; out of reach of whoever owns the database."""
+"""Where signed heads go: files, standard output, mail, webhooks; out of reach of whoever owns the database."""
 
 import asyncio
 import os
@@ -6,11 +6,14 @@ import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import structlog
 
 from app.audit.chain import Head
 from app.audit.sockets import HeadSink
+from app.core.crypto import digest
+from app.core.ports import Outbound
 from app.database import Database
 from app.mail import service as mail
 
@@ -140,7 +143,35 @@ class MailSink:
         """See `HeadSink.fill`: a mail that was enqueued arrives."""
 
 
-def read_sinks(names: Sequence[str], database: Database) -> list[HeadSink]:
+class WebhookSink:
+    """A POST for each head, guarded as webhooks are; whoever gets it verifies the head by its own signature.
+
+    One that may have come already can come again: at each start the newest, and every cut and restored one.
+    """
+
+    def __init__(self, outbound: Outbound, url: str) -> None:
+        # A path can be a secret, and a log holds none; the digest tells two of one host apart.
+        self.name = f"webhook:{urlsplit(url).netloc}:{digest(url).hex()[:8]}"
+        self._outbound = outbound
+        self._url = url
+
+    async def keep(self, head: Head) -> None:
+        """See `HeadSink.keep`."""
+        await self._post(head.line())
+
+    async def fill(self, lines: Sequence[str]) -> None:
+        """See `HeadSink.fill`."""
+        for line in lines:
+            await self._post(line)
+
+    async def _post(self, line: str) -> None:
+        headers = {"content-type": "application/json", "user-agent": "Authkeep-Heads"}
+        answered = await self._outbound.post(self._url, headers, line.encode())
+        if not 200 <= answered.status < 300:
+            raise ConnectionError(f"answered with {answered.status}")
+
+
+def read_sinks(names: Sequence[str], database: Database, outbound: Outbound) -> list[HeadSink]:
     """The sinks that HEAD_SINKS names; `app/config.py` has checked the names."""
     found: list[HeadSink] = []
     for name in names:
@@ -149,6 +180,8 @@ def read_sinks(names: Sequence[str], database: Database) -> list[HeadSink]:
             found.append(FileSink(Path(where)))
         elif kind == "mail":
             found.append(MailSink(database, where))
+        elif kind == "webhook":
+            found.append(WebhookSink(outbound, where))
         else:
             found.append(StdoutSink())
     return found

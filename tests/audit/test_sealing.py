@@ -16,16 +16,18 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.audit import export, repository, sealing
 from app.audit.chain import AuditKeys, Head, read_head
 from app.audit.facts import Fact
-from app.audit.heads import FileSink, Sinks
+from app.audit.heads import FileSink, Sinks, read_sinks
 from app.audit.sealing import Sealer
 from app.audit.search_repository import Sought
 from app.audit.sockets import HEAD_SINKS
 from app.cli.restoring import make_true
 from app.core.server import Server
+from app.infra.outbound import OutboundHttp
 from app.jobs.worker import Worker, run_due, run_steady
 from tests.audit.chained import execute, finding, heads_of, rows, seal, sealed_log, verify, write
 from tests.support.clock import TravellingClock
 from tests.support.smtp import SmtpServer, text_of
+from tests.webhooks.receiver import Receiver, raw, saying
 
 
 async def places(server: Server) -> list[int | None]:
@@ -227,6 +229,41 @@ async def test_heads_go_to_standard_output_and_once_a_day_by_mail(
     assert len(mails) == 2  # in any order: they are sent at the same time
     assert [sum(line in mail for mail in mails) for line in lines] == [1, 0, 1]
     assert await finding(server, [line for mail in mails for line in mail.splitlines()]) == ""
+
+
+async def test_heads_go_to_a_webhook_as_they_are(server: Server, clock: TravellingClock) -> None:
+    async with Receiver() as receiver:
+        sinks = Sinks(lambda: read_sinks([f"webhook:{receiver.url}"], server.database, OutboundHttp(loopback=True)))
+        sealer = Sealer(server.database, server.kit(AuditKeys), sinks, timedelta(minutes=5))
+        await write(server, 2)
+        await sealer.tick(clock())
+        assert [got.body.decode() for got in receiver.got] == await heads_of(server)
+        assert receiver.got[0].headers["content-type"] == "application/json"
+        assert await finding(server, [got.body.decode() for got in receiver.got]) == ""
+        # One that did not answer well gets the newest later, and a server that starts tells it again.
+        for answer in (saying(500), saying(302, b"", b"Location: /elsewhere"), raw(b"")):
+            receiver.answer, receiver.got = answer, []
+            clock.advance(timedelta(minutes=6))
+            await write(server, 1)
+            await sealer.tick(clock())
+            assert len(receiver.got) == 1
+        receiver.answer, receiver.got = saying(204), []
+        await sealer.tick(clock())
+        newest = (await heads_of(server))[-1]
+        assert [got.body.decode() for got in receiver.got] == [newest]
+        await Sealer(server.database, server.kit(AuditKeys), sinks, timedelta(minutes=5)).tick(clock())
+        assert [got.body.decode() for got in receiver.got] == [newest, newest]
+
+
+@pytest.mark.env(HEAD_SINKS="webhook:https://127.0.0.1/hidden,webhook:https://127.0.0.1/others")
+async def test_a_webhook_leads_to_nobody_inside_and_the_log_tells_no_path(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    await sealed_log(server, 2)
+    assert await places(server) == [1, 2]  # nothing waits for it
+    told = [record.getMessage() for record in caplog.records if "audit.head_not_kept" in record.getMessage()]
+    assert len(told) == 2
+    assert all("OutboundRefused" in line and "webhook:127.0.0.1:" in line and "hidden" not in line for line in told)
 
 
 class Full:
