@@ -61,7 +61,7 @@ async def test_thousands_at_once_each_get_their_own_row_though_the_socket_takes_
     add_writer = loop.add_writer
     waits: list[int] = []
 
-    with TcpProxy(postgres.port) as line:
+    with TcpProxy(postgres.port, narrow=True) as line:
         async with checks_on(by_way_of(url, line.port)) as checks:
             await checks.ping()
             (number,) = sockets_to(line.port)
@@ -73,7 +73,7 @@ async def test_thousands_at_once_each_get_their_own_row_though_the_socket_takes_
                     loop.run_in_executor(None, line.heal)
                 waits.append(waiting)
 
-            await asyncio.to_thread(line.partition)  # nobody reads until somebody waits: else all of it might go out at once
+            await asyncio.to_thread(line.partition)  # nobody reads until somebody waits
             monkeypatch.setattr(loop, "add_writer", noted)
             asked = [*people, *SOME.sample(sorted(people), 500)]
             found = await asyncio.gather(*(username_of(checks, sid) for sid in asked))

@@ -1,6 +1,7 @@
 """A TCP proxy between the code under test and what it needs, to cut, silence or slow the line."""
 
 import asyncio
+import socket
 from collections.abc import Coroutine
 from contextlib import suppress
 from types import TracebackType
@@ -9,11 +10,16 @@ from typing import Self
 from tests.support.processes import free_port
 from tests.support.threads import LoopThread
 
+NARROW, WIDE = 2048, 65536
+
 
 class TcpProxy:
-    def __init__(self, target_port: int, target_host: str = "127.0.0.1") -> None:
+    """`narrow`: it takes a few kilobytes before whoever sends has to wait for it, however fast its thread is."""
+
+    def __init__(self, target_port: int, target_host: str = "127.0.0.1", *, narrow: bool = False) -> None:
         self._target = (target_host, target_port)
         self.host, self.port = "127.0.0.1", free_port()
+        self._narrow = narrow
         self._delay = 0.0
         self._server: asyncio.Server | None = None
         self._links: set[asyncio.Task[None]] = set()
@@ -50,7 +56,11 @@ class TcpProxy:
 
     async def _listen(self) -> None:
         if self._server is None:
-            self._server = await asyncio.start_server(self._link, self.host, self.port)
+            limit = NARROW if self._narrow else WIDE
+            self._server = await asyncio.start_server(self._link, self.host, self.port, limit=limit)
+            if self._narrow:
+                for each in self._server.sockets:  # what is accepted has it of who listens
+                    each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, NARROW)
 
     async def _cut(self) -> None:
         if self._server is not None:
