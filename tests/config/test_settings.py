@@ -37,7 +37,7 @@ BAD = [
     ("SECRET_KEY", f"changeme{CANARY}0123456789abcdefghijklmn"),
     ("SECRET_KEY", f"your-secret-{CANARY}-0123456789abcdefgh"),
     ("SECRET_KEY", f"an-example-{CANARY}-0123456789abcdefghij"),
-    ("SECRET_KEY", f"PLACEHOLDER-{CANARY}-0123456789abcdefgh"),
+    *(("SECRET_KEY", f"PLACE{between}HOLDER-{CANARY}-0123456789abcdefg") for between in ("", "-", "_")),
     ("SECRET_KEY", f"replace_this_{CANARY}_0123456789abcdefgh"),
     ("SECRET_KEY", f"insecure-{CANARY}-0123456789abcdefghijkl"),
     ("PASSWORD_RESET_TOKEN_SECRET", ""),

@@ -74,7 +74,7 @@ async def test_redoc_shows_the_operations_and_asks_no_other_host(page: Page) -> 
 
 async def test_redocs_search_finds_an_operation(page: Page) -> None:
     await page.goto("/redoc")
-    await page.get_by_placeholder("Search...").fill("log")
+    await page.get_by_role("search").get_by_role("textbox").fill("log")
     await expect(page.locator("[data-role='search:results']").get_by_text("Log in").first).to_be_visible()
 
 
