@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import uuid
-from dataclasses import replace
 from datetime import datetime
 
 import structlog
@@ -48,7 +47,7 @@ class SessionCredentials:
         claims = self._tokens.read_access(token, now)
         blocked = self._blocklist.refuses(claims.token_id, claims.session_id)
         live = await self._checks.find_live(claims.session_id, now)
-        if live is None or (blocked is not None and await blocked) or live.account.id != claims.user_id:
+        if live is None or (blocked is not None and await blocked) or live.account.id.int != claims.user_id.int:
             raise TokenInvalid
         self._touch(live, now)
         if live.impersonator_id is not None:
@@ -133,5 +132,5 @@ class SessionCredentials:
 
 def _acting(live: LiveSession, token_id: str, expires_at: datetime | None, client: Client, cookie: str | None = None) -> Caller:
     """Somebody who acts as another: the row says so, whatever the token says, and nothing was ever proved."""
-    marked = replace(client, impersonator=live.impersonator_id)
+    marked = client._replace(impersonator=live.impersonator_id)
     return Caller(live.account, live.id, token_id, expires_at, marked, None, AAL1, cookie)

@@ -234,7 +234,7 @@ async def verified(server: Server, caller: Caller, query: bytes, now: datetime) 
     if caller.impersonator is not None:
         more = [*more, (ACTOR.lower().encode(), str(caller.impersonator).encode())]
     values = (account.id, account.username, account.role.value, caller.session_id)
-    return Answer(204, [*((name, str(value).encode()) for name, value in zip(NAMES, values, strict=True)), *more])
+    return Answer(204, [(name, str(value).encode()) for name, value in zip(NAMES, values, strict=True)] + more)
 
 
 def _wants_themselves(asked: list[tuple[str, str]], account: Account) -> bool:

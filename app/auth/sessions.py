@@ -2,7 +2,7 @@
 
 import contextlib
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -242,7 +242,7 @@ async def _end_presented(db: AsyncSession, presented: Presented, reason: str, cl
         if row is not None:
             ended, staff = True, row.impersonator_id
             fact, who = (Fact.SESSION_ENDED, user_id) if staff is None else (Fact.IMPERSONATION_ENDED, staff)
-            marked = replace(client, impersonator=staff)
+            marked = client._replace(impersonator=staff)
             await audit.record(db, fact, marked, now, actor=who, subject=user_id, session=session_id, reason=reason)
     return ended
 

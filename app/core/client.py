@@ -3,9 +3,8 @@
 import ipaddress
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from fastapi import Depends, Request
 from starlette.types import Scope
@@ -16,8 +15,7 @@ CLIENT = "authkeep.client"  # key in the ASGI scope
 MAX_USER_AGENT = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
+class Client(NamedTuple):
     """Where a request comes from. Nothing here but `impersonator` is proof of anything."""
 
     address: str

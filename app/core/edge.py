@@ -19,7 +19,7 @@ from app.core.client import CLIENT, read_client
 from app.core.crypto import ShortIds
 from app.core.errors import BodyTooLarge, Unavailable
 from app.core.latency import Latency
-from app.core.logs import ACCESS
+from app.core.logs import ACCESS, REQUEST_ID
 from app.core.problems import crashed, problem, translate
 from app.sections import Network
 
@@ -63,7 +63,7 @@ class Envelope:
             return
         client = read_client(scope, self.trusted, self.ids.next())
         scope[CLIENT] = client
-        structlog.contextvars.bind_contextvars(request_id=client.request_id)
+        REQUEST_ID.set(client.request_id)
         scope[STARTED] = started = time.perf_counter()
         status = 0
         request_id = (b"x-request-id", client.request_id.encode())
@@ -85,10 +85,9 @@ class Envelope:
             ACCESS.write(method, template or plain_words(scope), status, ms, client.address, client.request_id)
 
     def _missing(self, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-        present = {name.lower() for name, _ in headers}
-        if self.headers.keys().isdisjoint(present):
-            return self.all_headers
-        return [(name, value) for name, value in self.all_headers if name not in present]
+        ours = self.headers
+        present = [name for name, _ in headers if name in ours]  # ASGI has names in lower case
+        return [each for each in self.all_headers if each[0] not in present] if present else self.all_headers
 
 
 def template_of(scope: Scope) -> str | None:

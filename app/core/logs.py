@@ -7,6 +7,8 @@ import logging.config
 import os
 import sys
 from collections.abc import MutableMapping
+from contextvars import ContextVar
+from functools import lru_cache
 from typing import Any
 
 import structlog
@@ -14,7 +16,8 @@ import structlog
 from app.core.clock import system_clock
 
 NEWLINE = ord("\n")
-_quoted = json_format.JSONEncoder().encode
+REQUEST_ID: ContextVar[str] = ContextVar("authkeep.request_id")  # a line written while a request is answered says which
+_quoted = lru_cache(1024)(json_format.JSONEncoder().encode)
 
 
 class AccessLog:
@@ -31,6 +34,7 @@ class AccessLog:
         self._handler: logging.StreamHandler[Any] | None = None
         self._wanted = True
         self._lines: list[str] = []
+        self._moment = ""  # of the first of them: a turn of the loop takes milliseconds at most
         self._end_of_cut = ""  # what the next line must begin with, so that half a line before it stays by itself
 
     def configure(self, level: str, handler: "logging.StreamHandler[Any] | None") -> None:
@@ -45,15 +49,14 @@ class AccessLog:
         if self._handler is None:
             self._log.info("request", method=method, path=path, status=status, ms=ms, address=address, request_id=request_id)
             return
-        moment = system_clock().isoformat(timespec="microseconds")[:-6]
-        line = (
-            f'{{"method": "{method}", "path": {_quoted(path)}, "status": {status}, "ms": {ms}, "address": {_quoted(address)}, '
-            f'"event": "request", "request_id": "{request_id}", "level": "info", "logger": "{self.NAME}", '
-            f'"timestamp": "{moment}Z"}}\n'
-        )
         if not self._lines:
             asyncio.get_running_loop().call_soon(self._flush)
-        self._lines.append(line)
+            self._moment = system_clock().isoformat(timespec="microseconds")[:-6]
+        self._lines.append(
+            f'{{"method": "{method}", "path": {_quoted(path)}, "status": {status}, "ms": {ms}, "address": {_quoted(address)}, '
+            f'"event": "request", "request_id": "{request_id}", "level": "info", "logger": "{self.NAME}", '
+            f'"timestamp": "{self._moment}Z"}}\n'
+        )
 
     def _flush(self) -> None:
         lines, self._lines = self._lines, []
@@ -86,7 +89,7 @@ ACCESS = AccessLog()
 def configure_logging(level: str, *, json: bool) -> None:
     """Send every line to stderr in one form. Safe to call again."""
     shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
+        _with_request_id,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -129,6 +132,13 @@ def quiet_uvicorn() -> None:
     access = logging.getLogger("uvicorn.access")
     access.handlers = []
     access.propagate = False
+
+
+def _with_request_id(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    request_id = REQUEST_ID.get(None)
+    if request_id is not None:
+        event.setdefault("request_id", request_id)
+    return event
 
 
 def _without_traceback(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

