@@ -256,6 +256,8 @@ def postgres_options() -> dict[str, Any]:
         "keepalives_count": 3,
         "tcp_user_timeout": 5_000,
         "application_name": "authkeep",
+        # psycopg would throw all prepared statements of a connection away at each rollback, `Wire`'s too.
+        "prepare_threshold": None,
     }
 
 

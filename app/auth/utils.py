@@ -34,7 +34,7 @@ from pwdlib.hashers.bcrypt import BcryptHasher
 from app.auth import foreign
 from app.auth.password_rules import normalise
 from app.core.assurance import LEVELS, level_of
-from app.core.crypto import b64decode, b64encode, derive_key, equal, keyed_digest
+from app.core.crypto import Mac, RandomIds, b64decode, b64encode, derive_key, equal, keyed_digest
 from app.core.errors import TokenInvalid
 from app.core.ports import Account, SessionFacts
 
@@ -218,6 +218,8 @@ class Tokens:
         self.access_life = access_life
         self._refresh_id_key = derive_key(secret, "refresh-token-id")
         self._keys = {ACCESS: secret.encode(), REFRESH: derive_key(secret, "refresh-token")}
+        self._macs = {kind: Mac(key) for kind, key in self._keys.items()}
+        self._token_ids = RandomIds(16)
         self._headers = {kind: b64encode(_written({"typ": kind, "alg": ALGORITHM})) for kind in self._keys}
         # Good signatures by their token's digest; what depends on the moment is compared at each use.
         self._good: OrderedDict[bytes, AccessClaims] = OrderedDict()
@@ -229,7 +231,7 @@ class Tokens:
         # Nothing refreshes a session in which somebody acts as another.
         expires_at = session.expires_at if acting else min(now + self.access_life, session.expires_at)
         claims: dict[str, Any] = {
-            "jti": uuid.uuid4().hex,
+            "jti": self._token_ids.next(),
             "role": account.role.value,
             "auth_time": int(session.authenticated_at.timestamp()),
             "amr": session.amr.split(),
@@ -297,13 +299,13 @@ class Tokens:
         return f"{content}.{self._sign(kind, content)}"
 
     def _sign(self, kind: str, content: str) -> str:
-        return b64encode(hmac_digest(self._keys[kind], content.encode(), "sha256"))
+        return b64encode(self._macs[kind].of(content.encode()))
 
     def _read(self, kind: str, token: str, now: datetime) -> dict[str, Any]:
         if len(token) > MAX_TOKEN or not COMPACT.fullmatch(token):
             raise TokenInvalid
         try:
-            claims = json.loads(self._verify(kind, token))
+            claims = json.loads(self._verify(kind, token).decode())  # UTF-8 and no other (RFC 8259 section 8.1)
         except (JoseError, ValueError, TypeError, KeyError, RecursionError):
             raise TokenInvalid from None
         if not isinstance(claims, dict):

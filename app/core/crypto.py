@@ -6,6 +6,7 @@ import secrets
 import uuid
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
+from collections.abc import Iterable
 from datetime import datetime
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
@@ -23,17 +24,26 @@ def derive_key(secret: str, label: str) -> bytes:
 
 def keyed_digest(key: bytes, *parts: str | bytes) -> bytes:
     """HMAC-SHA-256 over parts, each with its length before it, so that no two lists of parts collide."""
-    mac = hmac.new(key, digestmod=hashlib.sha256)
-    for part in parts:
-        raw = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
-        mac.update(len(raw).to_bytes(8, "big"))
-        mac.update(raw)
-    return mac.digest()
+    raw = [part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part for part in parts]
+    return hmac.digest(key, _framed(raw), hashlib.sha256)
 
 
 def message_digest(key: bytes, message: bytes) -> bytes:
     """HMAC-SHA-256 over a message as others verify it (RFC 2104); for what is ours alone, `keyed_digest`."""
     return hmac.digest(key, message, hashlib.sha256)
+
+
+class Mac:
+    """HMAC-SHA-256 (RFC 2104) under one key, for many messages: what depends on the key alone is done once."""
+
+    def __init__(self, key: bytes) -> None:
+        self._begun = hmac.new(key, digestmod=hashlib.sha256)
+
+    def of(self, message: bytes) -> bytes:
+        """The code of a message."""
+        mac = self._begun.copy()
+        mac.update(message)
+        return mac.digest()
 
 
 def digest(secret: str) -> bytes:
@@ -43,8 +53,12 @@ def digest(secret: str) -> bytes:
 
 def digest_parts(*parts: bytes) -> bytes:
     """SHA-256 over parts, each with its length before it, so that no two lists of parts collide."""
-    # Joined first: of parts so small, a call for each costs more than the hash.
-    return hashlib.sha256(b"".join([each for part in parts for each in (len(part).to_bytes(8, "big"), part)])).digest()
+    return hashlib.sha256(_framed(parts)).digest()
+
+
+def _framed(parts: Iterable[bytes]) -> bytes:
+    # Joined: of parts so small, a call of the hash for each costs more than the hash.
+    return b"".join([each for part in parts for each in (len(part).to_bytes(8, "big"), part)])
 
 
 def fingerprint(content: bytes) -> str:
@@ -136,19 +150,20 @@ def random_letters(alphabet: str, count: int) -> str:
     return "".join(secrets.choice(alphabet) for _ in range(count))
 
 
-class ShortIds:
-    """64 random bits each, in hex; drawn many at a time, since asking the kernel takes longer than all else here."""
+class RandomIds:
+    """So many random bytes each, in hex; drawn many at a time, since asking the kernel takes longer than all else here."""
 
     AT_ONCE = 256
 
-    def __init__(self) -> None:
+    def __init__(self, size: int) -> None:
+        self._size = size
         self._drawn: list[str] = []
 
     def next(self) -> str:
         """One more."""
         if not self._drawn:
-            drawn = secrets.token_hex(8 * self.AT_ONCE)
-            self._drawn = [drawn[at : at + 16] for at in range(0, len(drawn), 16)]
+            drawn, length = secrets.token_hex(self._size * self.AT_ONCE), 2 * self._size
+            self._drawn = [drawn[at : at + length] for at in range(0, len(drawn), length)]
         return self._drawn.pop()
 
 

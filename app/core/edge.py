@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.client import CLIENT, read_client
-from app.core.crypto import ShortIds
+from app.core.crypto import RandomIds
 from app.core.errors import BodyTooLarge, Unavailable
 from app.core.latency import Latency
 from app.core.logs import ACCESS, REQUEST_ID
@@ -54,7 +54,7 @@ class Envelope:
         self.trusted = trusted
         self.headers = {**HEADERS, b"strict-transport-security": HSTS} if https else HEADERS
         self.latency = latency
-        self.ids = ShortIds()
+        self.ids = RandomIds(8)
         self.all_headers = list(self.headers.items())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

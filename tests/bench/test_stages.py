@@ -24,7 +24,7 @@ LIBRARIES = "/venv/lib/python3.11/site-packages"
         (["/lib/python3.11/asyncio/timeouts.py:timeout", "/x/app/infra/redis.py:holds_any"], "Redis"),
         (["/lib/python3.11/asyncio/base_events.py:run_forever", "/x/app/cli/serving.py:serve"], LOOP),
         (["/x/app/users/service.py:list_users"], "the flow"),
-        (["/x/app/core/crypto.py:ShortIds.next", "/x/app/core/edge.py:Envelope.__call__"], "edge"),
+        (["/x/app/core/crypto.py:RandomIds.next", "/x/app/core/edge.py:Envelope.__call__"], "edge"),
         (["<string>:nobody"], LOOP),
         ([], LOOP),
     ],

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from sqlalchemy import bindparam, func, insert, literal, select, text, update
+from sqlalchemy import bindparam, column, func, insert, literal, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -119,6 +119,37 @@ async def test_after_a_rollback_it_is_in_the_transaction_that_is_begun_then(serv
         assert sorted(await db.scalars(select(User.username))) == ["bob", "carol"]
 
 
+async def test_one_that_fails_the_first_time_is_put_again(server: Server) -> None:
+    async with server.database.write() as db:
+        db.add(User(**seed_row("alice")))
+    for _ in range(3):  # the connection has not met it before, and can prepare it under its name only once
+        with pytest.raises(IntegrityError):
+            async with server.database.write() as db:
+                await run(db, ADD, seed_row("alice"))
+    async with server.database.write() as db:
+        await run(db, ADD, seed_row("bob"))
+
+
+async def test_it_is_good_after_many_a_rollback(server: Server) -> None:
+    for number in range(12):  # a cursor of psycopg's prepares what it is given for the sixth time
+        async with server.database.read() as db:
+            await db.execute(FIND, {"key": "alice"})
+            await run(db, ADD, seed_row("alice"))
+            assert [row[1] for row in await run(db, FIND, {"key": "alice"})] == ["alice"], number
+            await db.rollback()
+            assert await run(db, FIND, {"key": "alice"}) == []
+
+
+async def test_nothing_is_too_long_for_the_socket(server: Server) -> None:
+    """What goes out fills the socket several times, and so does what comes back."""
+    echo = select(bindparam("given"), func.length(bindparam("given")))
+    given = "Ω-" * 6_000_000
+    async with server.database.read() as db:
+        for _ in range(2):
+            ((back, length),) = await run(db, echo, {"given": given})
+            assert (back == given, length) == (True, len(given))
+
+
 @pytest.fixture
 async def own_database(private_postgres: Postgres) -> AsyncIterator[Database]:
     """A database on a server of the test's own, empty."""
@@ -166,6 +197,23 @@ async def test_a_server_that_goes_away_is_no_answer_and_is_asked_again(
     assert isinstance(translate(found.value), Unavailable)
     async with own_database.write() as db:
         assert await _pid(db) > 0
+
+
+async def test_a_table_that_changed_costs_one_answer(own_database: Database) -> None:
+    asked = select(column("kind")).select_from(text("changing"))
+    async with own_database.write() as db:
+        await db.execute(text("CREATE TABLE changing AS SELECT 'old' AS kind"))
+        assert await run(db, asked, {}) == [("old",)]
+        before = await _pid(db)
+    async with own_database.write() as db:
+        await db.execute(text("DROP TABLE changing"))
+        await db.execute(text("CREATE TABLE changing AS SELECT 2 AS kind"))
+    with pytest.raises(DBAPIError, match="cached plan"):
+        async with own_database.read() as db:
+            await run(db, asked, {})
+    async with own_database.read() as db:
+        assert await run(db, asked, {}) == [(2,)]
+        assert await _pid(db) != before
 
 
 async def test_time_that_is_up_is_no_mistake_of_ours(own_database: Database) -> None:

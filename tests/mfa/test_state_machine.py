@@ -95,7 +95,9 @@ def machine_in(world: World) -> type[RuleBasedStateMachine]:
             world.boss_headers = api.bearer(world.do(api.login(world.client, world.boss.username)))
             world.client.cookies.clear()
             self.people = [Person(world.do(self._newcomer())) for _ in range(2)]
-            self.add_an_app(0, 0)  # one begins with a factor, the other without
+            self.add_an_app(0, 0)  # one begins with a factor, and a browser that is remembered; the other without
+            self.wait(1)
+            self.come_back(0)
 
         async def _newcomer(self) -> api.User:
             account = await api.register(world.client)

@@ -50,9 +50,9 @@ def heard(database: Database) -> Iterator[list[str]]:
     asked: list[str] = []
     execute = statements._execute
 
-    async def past(connection: AsyncConnection, text: str, given: dict[str, Any]) -> Any:
-        asked.append(text)
-        return await execute(connection, text, given)
+    async def past(connection: AsyncConnection, text: bytes, parameters: list[Any]) -> Any:
+        asked.append(text.decode())
+        return await execute(connection, text, parameters)
 
     def statement(_connection: Any, _cursor: Any, text: str, _values: Any, _context: Any, many: bool) -> None:
         asked.append(f"{text} [many]" if many else text)
