@@ -49,6 +49,14 @@ def test_raw_sql_at_the_drivers_binds_its_values() -> None:
         assert all(is_constant(value) for value in statements), path
     sent = [name for name, _ in calls_in(trees()["app/infra/postgres_batches.py"]) if ".send_" in name or "exec" in name]
     assert sorted(sent) == ["line._pq.send_prepare", "self._pq.send_query_prepared"]  # no text of anybody's making is sent
+    sent = [ast.unparse(call) for name, call in calls_in(trees()["app/wire.py"]) if ".send_" in name]
+    assert sorted(set(sent)) == [
+        "pq.send_prepare(new_name, text, types)",
+        "pq.send_query_params(b'BEGIN', None)",
+        "pq.send_query_prepared(name, dumped, formats)",
+        "pq.send_query_prepared(new_name, dumped, formats)",
+    ]
+    assert set(importers_of("app.wire")) == {"app/statements.py"}  # whose texts SQLAlchemy makes, with places for values
 
 
 @pytest.mark.asvs("V1.2.5")
@@ -169,9 +177,7 @@ def test_hashes_are_sha256_or_longer() -> None:
 @pytest.mark.asvs("V11.5.1")
 def test_chance_comes_from_the_systems_generator() -> None:
     assert importers_of("random", "numpy") == {}
-    assert calls_of("uuid.uuid1", "uuid.uuid3", "uuid.uuid5", "uuid4", "os.urandom") == []
-    # The one UUIDv4 names an access token, whose secret is its signature.
-    assert [where.partition(":")[0] for where in calls_of("uuid.uuid4")] == ["app/auth/utils.py"]
+    assert calls_of("uuid.uuid1", "uuid.uuid3", "uuid.uuid5", "uuid4", "uuid.uuid4", "os.urandom") == []
     widths = [
         (ast.unparse(call.args[0]), path)
         for path, tree in trees().items()
@@ -208,6 +214,7 @@ def test_the_server_connects_to_its_database_redis_mail_server_and_receivers_alo
         "app/infra/redis.py",
         "app/infra/redis_asks.py",
         "app/infra/smtp.py",
+        "app/wire.py",  # on connections of the pool
     }
     opened = calls_of("asyncio.open_connection", ".create_connection", ".sock_connect")
     assert [where.partition(":")[0] for where in opened] == ["app/infra/redis_asks.py"]

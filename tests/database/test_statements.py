@@ -200,7 +200,7 @@ async def test_a_server_that_goes_away_is_no_answer_and_is_asked_again(
 
 
 async def test_a_table_that_changed_costs_one_answer(own_database: Database) -> None:
-    asked = select(column("kind")).select_from(text("changing"))
+    asked: Any = select(column("kind")).select_from(text("changing"))
     async with own_database.write() as db:
         await db.execute(text("CREATE TABLE changing AS SELECT 'old' AS kind"))
         assert await run(db, asked, {}) == [("old",)]
