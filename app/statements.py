@@ -120,11 +120,10 @@ async def _execute(connection: AsyncConnection, text: bytes, parameters: list[An
     error_class = dialect.loaded_dbapi.Error
     try:
         return await wire.execute(text, parameters)
-    except error_class as error:
-        if driver.closed or error.sqlstate in OUTDATED:
+    except BaseException as error:  # a task that is cancelled, too
+        if wire.at_work or driver.closed or getattr(error, "sqlstate", None) in OUTDATED:
             await connection.invalidate(error)
+        if not isinstance(error, error_class):
+            raise
         statement = text.decode()
         raise DBAPIError.instance(statement, None, error, error_class, hide_parameters=True, dialect=dialect) from error
-    except BaseException:  # cancelled in the midst of it: nobody knows what the connection is at
-        await connection.invalidate()
-        raise

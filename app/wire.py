@@ -20,11 +20,12 @@ GOOD = {ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK}
 class Wire:
     """One statement at a time. Each is prepared on its connection when it is first put, which is kept until that closes.
 
-    What is broken off (a cancelled task) leaves the connection at an unknown place: whoever asked has to close it.
+    What is broken off leaves it `at_work`, at a place that nobody knows: whoever asked has to close the connection.
     """
 
     def __init__(self, connection: AsyncConnection[Any]) -> None:
         self.connection = connection
+        self.at_work = False
         self._pq = connection.pgconn
         self._values = Transformer(connection)
         # By text and types: the same statement with other types (NULL has none) is another to PostgreSQL. There are as many
@@ -41,6 +42,7 @@ class Wire:
         dumped = values.dump_sequence(parameters, [PyFormat.AUTO] * len(parameters))
         types, formats = values.types or (), values.formats
         name, begins = self._prepared.get((text, types)), pq.transaction_status == TransactionStatus.IDLE
+        self.at_work = True
         if name is not None and not begins:
             pq.send_query_prepared(name, dumped, formats)
             results = await self._results(ahead=False)
@@ -57,6 +59,7 @@ class Wire:
             pq.exit_pipeline_mode()
             if name is None and results[begins].status == ExecStatus.COMMAND_OK:  # whatever then comes of the statement
                 self._prepared[text, types] = new_name
+        self.at_work = False
         for result in results:
             if result.status not in GOOD:
                 raise error_from_result(result)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from sqlalchemy import bindparam, column, func, insert, literal, select, text, update
+from sqlalchemy import String, bindparam, column, func, insert, literal, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -15,7 +15,7 @@ from app.core.errors import Unavailable
 from app.core.problems import translate, unavailable_cause
 from app.core.server import Server
 from app.database import Database
-from app.statements import run
+from app.statements import _execute, run
 from app.users.models import User
 from tests.support.postgres import Postgres
 from tests.users.seeds import seed_row
@@ -186,6 +186,31 @@ async def test_a_statement_broken_off_leaves_no_connection_in_doubt(own_database
     async with own_database.write() as db:
         assert await _pid(db) != before
         assert (await db.execute(text("SELECT 1"))).scalar() == 1
+
+
+async def test_what_cannot_be_sent_costs_no_connection(own_database: Database) -> None:
+    echo: Any = select(bindparam("given"))
+    async with own_database.write() as db:
+        before = await _pid(db)
+    for given, error in ((object(), DBAPIError), ("\ud800", UnicodeEncodeError), ("\0", DBAPIError)):
+        with pytest.raises(error):
+            async with own_database.write() as db:
+                await run(db, echo, {"given": given})
+    async with own_database.write() as db:
+        assert await run(db, echo, {"given": "good"}) == [("good",)]
+        assert await _pid(db) == before
+
+
+async def test_what_libpq_will_not_send_leaves_no_connection_in_doubt(own_database: Database) -> None:
+    async with own_database.write() as db:
+        before = await _pid(db)
+    too_many = [""] * 65_536  # one more than the protocol counts to; BEGIN went before
+    with pytest.raises(DBAPIError, match="65535"):
+        async with own_database.write() as db:
+            await _execute(await db.connection(), b"SELECT 1", too_many)
+    async with own_database.write() as db:
+        assert await run(db, select(bindparam("given", type_=String)), {"given": "good"}) == [("good",)]
+        assert await _pid(db) != before
 
 
 async def test_a_server_that_goes_away_is_no_answer_and_is_asked_again(
