@@ -55,7 +55,7 @@ A ratio is the median of the rounds' own ratios; least and greatest are those of
   are in memory: a disk would make commits slower, the server's and the yardstick's alike.
 - The FastAPI route (`bench/yardstick.py`) answers the same JSON through a response model and asks nobody anything. It is run
   by uvicorn with the flags the server has, gets the same requests, and writes no log. The bare ASGI callable is
-  `bench/bare.py`.
+  `bench/bare.py`; `bench/headers.py` is another that sends the headers of GET /auth/verify and does nothing else.
 - "UPDATE + route" is the time of one UPDATE with its commit (psycopg alone on the server's core, as many connections as the
   server's pool may open) and of one answer of the route, added.
 - "Not seen before": {cold_tokens:,} tokens are shown in turn, four times as many as the server remembers signatures of. None

@@ -7,7 +7,8 @@ from bench.speed.run import Bench, Case, Part, check_one
 from bench.speed.wrk import Feed, UnmeasuredError
 from bench.speed.yardsticks import SELECTS
 
-ROUTE, BARE = "FastAPI route", "bare ASGI"
+ROUTE, BARE, HEADERS = "FastAPI route", "bare ASGI", "its headers alone"
+MODULES = {BARE: "bare", HEADERS: "headers"}
 ME, VERIFY = "/auth/me", "/auth/verify"
 
 
@@ -24,17 +25,20 @@ def reading(bench: Bench, name: str, feed: Feed, *, stack: str, status: int = 20
             name: bench.loaded(server.port, feed, status, home=home),
             ROUTE: bench.loaded(route.port, same),
         }
-        if BARE in more:
-            bare = open_.enter_context(bench.stand.plain("bare"))
-            parts[BARE] = bench.loaded(bare.port, Feed(feed.file, feed.count, "bearer", "GET", "/me"))
-            bench.warm_up(name, bare.port, same)
+        for each in more:
+            if each in MODULES:
+                plain, asked = open_.enter_context(bench.stand.plain(MODULES[each])), feed if each == HEADERS else same
+                parts[each] = bench.loaded(plain.port, asked, status if each == HEADERS else 200)
+                bench.warm_up(name, plain.port, asked)
         if SELECTS in more:
             parts[SELECTS] = selects(bench)
         bench.warm_up(name, route.port, same)
         bench.warm_up(name, server.port, feed)
         rounds = bench.alternate(name, parts)
     rows = [compared(name, rounds, name, ROUTE), compared(f"{name}, p99", rounds, name, ROUTE, of="p99", unit="ms")]
-    rows += [compared(f"{name} beside {each}", rounds, name, each) for each in more if each == BARE]
+    rows += [compared(f"{name} beside {each}", rounds, name, each) for each in more if each in MODULES]
+    if HEADERS in more:
+        rows.append(compared("those headers, and nothing done for them", rounds, HEADERS, ROUTE))
     if SELECTS in more:
         for of, how in (("rate", "one row a statement"), ("batched", "32 rows a statement")):
             found = Spread.of(values(rounds, SELECTS, of))
@@ -78,7 +82,8 @@ def me_cold(bench: Bench) -> list[Row]:
 def verify(bench: Bench) -> list[Row]:
     """For gateways: 204 and headers."""
     feed = bench.stand.home("services").crowd.access("verify", VERIFY)
-    return with_goals(reading(bench, "verify", feed, stack="services", status=204), Goal(">=", 1.7))
+    rows = reading(bench, "verify", feed, stack="services", status=204, more=(HEADERS,))
+    return with_goals(rows, Goal(">=", 1.7))
 
 
 def verify_cold(bench: Bench) -> list[Row]:
