@@ -72,7 +72,8 @@ def try_operation(operation: Any, base_url: str, headers: dict[str, str], ids: d
             tried += 1
             if tried % 2 and case.path_parameters:
                 case.path_parameters.update({name: value for name, value in ids.items() if name in case.path_parameters})
-            response = case.call(base_url=base_url, headers=headers)
+            # As patient as the app is in here (tests/conftest.py), and less so than its deadline.
+            response = case.call(base_url=base_url, headers=headers, timeout=30)
             case.validate_response(response, checks=CHECKS)
 
         try:
