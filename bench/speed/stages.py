@@ -20,7 +20,7 @@ RULES: tuple[tuple[str, str], ...] = (
     (r"/joserfc/|/app/auth/utils\.py:(Tokens|_)", "tokens: read and write"),
     (r"/app/infra/redis|/redis/|/hiredis/|/app/auth/blocklist\.py", "Redis"),
     (r"/app/infra/sessions_", "session row, batched"),
-    (r"/psycopg", "PostgreSQL driver"),
+    (r"/psycopg|/app/(wire|statements)\.py", "PostgreSQL driver"),
     (r"/sqlalchemy/|/greenlet/", SQL),
     (r"/app/auth/credentials\.py|/app/core/caller\.py", "who is calling"),
     (r"/app/auth/lanes\.py|/app/core/fastlane\.py", "answer before routing, its JSON"),
