@@ -1,6 +1,6 @@
 """The worker: claims due jobs under a lease, does them, retries with back-off; runs the daily round, and steady work beside it.
 
-Killed at any moment it loses nothing: an unfinished lease runs out and another worker takes the job.
+Killed at any moment it loses nothing: the lease of a job that was not ended runs out, and another worker takes it.
 """
 
 import asyncio

@@ -142,7 +142,7 @@ CONTENT_TYPES: list[bytes | None] = [
     b"application/vnd.api+json",
     b"application/jsonp",
     b"application/json-patch+json",
-    b"multipart/form-data; boundary=xxx",
+    b"multipart/form-data; boundary=edge",
     b"multipart/form-data",
     b"multipart/mixed",
     b"application",
