@@ -137,6 +137,12 @@ async def count_by_hour(db: AsyncSession, facts: Sequence[str], since: datetime,
     return (await db.execute(query.group_by(AuditEvent.fact))).all()
 
 
+async def find_first(db: AsyncSession, since: datetime) -> datetime | None:
+    """When the first event was from `since` on."""
+    moment: datetime | None = await db.scalar(select(AuditEvent.at).where(AuditEvent.at >= since).order_by(AuditEvent.at).limit(1))
+    return moment
+
+
 async def _bottom(db: AsyncSession, sought: Sought, low: int, top: int) -> int:
     """From which id on a request looks: what fits rarely is not sought among all events of an address that never rests."""
     if not _is_indexed(sought):

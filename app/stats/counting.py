@@ -5,7 +5,7 @@ Numbers from the log are set, never added to, by whoever has the turn: counted t
 
 from datetime import UTC, datetime, timedelta
 
-from app.audit.search_repository import count_by_hour
+from app.audit.search_repository import count_by_hour, find_first
 from app.core.latency import Latency
 from app.database import Database
 from app.jobs import service as jobs
@@ -21,7 +21,10 @@ START = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Counter:
-    """Part of jobs.STEADY: once a minute, on one worker. A day a second while it catches up with what happened before."""
+    """Part of jobs.STEADY: once a minute, on one worker. A day a second while it catches up with what happened before.
+
+    An hour in which nothing happened may have no number.
+    """
 
     name = "stats.counter"
 
@@ -50,9 +53,11 @@ class Counter:
         """Whether all there is has been counted."""
         newest = number_of(hour_of(now))
         first = min(max(reached, newest - KEPT // HOUR), newest)
-        last = min(first + AT_ONCE - 1, newest)
         values: dict[tuple[str, datetime], int] = {}
         async with self._database.read() as db:
+            oldest = await find_first(db, START + first * HOUR)  # what lies before it is not gone through hour by hour
+            first = min(number_of(hour_of(oldest)), newest) if oldest is not None else newest
+            last = min(first + AT_ONCE - 1, newest)
             for number in range(first, last + 1):
                 hour = START + number * HOUR
                 values |= {(name, hour): 0 for name in NAMES}

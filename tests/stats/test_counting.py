@@ -14,7 +14,7 @@ from app.core.server import Server
 from app.jobs.worker import run_steady
 from app.stats import counting, repository
 from app.stats.counting import EVERY, Counter, Flusher
-from app.stats.service import GAUGES, KEPT, hour_of, look, tidy
+from app.stats.service import GAUGES, hour_of, look, tidy
 from tests.mail.postman import rows_of
 from tests.stats.scene import at_half_past, count, give_turn_back, numbers, points_of, write
 from tests.support.clock import TravellingClock
@@ -69,20 +69,31 @@ async def test_hours_without_a_worker_are_counted_when_one_comes_back(server: Se
     assert [found.get(("failed_logins", hour_of(now) + number * HOUR)) for number in range(1, 51)] == [1] * 50
 
 
+async def test_where_nothing_happened_before_there_is_nothing_to_go_through(server: Server, now: datetime) -> None:
+    await write(server, Fact.LOGIN_SUCCEEDED, now)
+    await Counter(server.database).tick(now)
+    async with server.database.read() as db:
+        assert not (await look(db, now)).is_behind
+    assert {row["at"] for row in await points_of(server, "logins")} == {hour_of(now)}
+    assert await numbers(server) == {("logins", hour_of(now)): 1}
+
+
 async def test_one_turn_goes_through_a_day_of_what_happened_before(server: Server, now: datetime) -> None:
+    await write(server, Fact.LOGIN_FAILED, now - 36 * 24 * HOUR)  # older than what is kept
     await write(server, Fact.LOGIN_FAILED, now - 34 * 24 * HOUR)
     counter = Counter(server.database)
     await counter.tick(now)
     hours = {row["at"] for row in await points_of(server, "logins")}
     assert len(hours) == 24
-    assert min(hours) == hour_of(now) - KEPT
+    assert min(hours) == hour_of(now) - 34 * 24 * HOUR
     async with server.database.read() as db:
         assert (await look(db, now)).is_behind
     for _ in range(40):
         await counter.tick(now)
     async with server.database.read() as db:
         assert not (await look(db, now)).is_behind
-    assert len({row["at"] for row in await points_of(server, "logins")}) == 35 * 24 + 1
+    # Days on which nothing happened are passed over.
+    assert {row["at"] for row in await points_of(server, "logins")} == {*hours, hour_of(now)}
     assert await numbers(server) == {("failed_logins", hour_of(now) - 34 * 24 * HOUR): 1}
 
 
