@@ -139,7 +139,8 @@ async def count_by_hour(db: AsyncSession, facts: Sequence[str], since: datetime,
 
 async def find_first(db: AsyncSession, since: datetime) -> datetime | None:
     """When the first event was from `since` on."""
-    moment: datetime | None = await db.scalar(select(AuditEvent.at).where(AuditEvent.at >= since).order_by(AuditEvent.at).limit(1))
+    first = select(AuditEvent.at).where(AuditEvent.at >= since).order_by(AuditEvent.at).limit(1)
+    moment: datetime | None = await db.scalar(first)
     return moment
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.auth import repository, steps
 from app.auth.blocklist import Blocklist
 from app.auth.sessions import USED_TO
-from app.auth.utils import Tokens
+from app.auth.utils import AccessClaims, Tokens
 from app.core.acting import Acting
 from app.core.assurance import AAL1
 from app.core.caller import Caller
@@ -42,17 +42,15 @@ class SessionCredentials:
 
     async def find(self, token: str | None, client: Client, now: datetime) -> Caller:
         """See `Credentials.find`."""
-        if token is None:
-            raise Unauthenticated
-        claims = self._tokens.read_access(token, now)
-        blocked = self._blocklist.refuses(claims.token_id, claims.session_id)
-        live = await self._checks.find_live(claims.session_id, now)
-        if live is None or (blocked is not None and await blocked) or live.account.id.int != claims.user_id.int:
-            raise TokenInvalid
-        self._touch(live, now)
+        claims = self._read(token, now)
+        live = await self._live(claims, now)
         if live.impersonator_id is not None:
             return _acting(live, claims.token_id, claims.expires_at, client)
         return Caller(live.account, live.id, claims.token_id, claims.expires_at, client, claims.authenticated_at, claims.acr)
+
+    async def find_session(self, token: str | None, now: datetime) -> LiveSession:
+        """See `Credentials.find_session`."""
+        return await self._live(self._read(token, now), now)
 
     async def find_by_cookie(self, cookie: str, client: Client, now: datetime) -> Caller:
         """See `Credentials.find_by_cookie`."""
@@ -65,7 +63,8 @@ class SessionCredentials:
             raise TokenInvalid
         if live.cookie_digest is None or not equal(live.cookie_digest, digest(cookie)):
             raise TokenInvalid
-        self._touch(live, now)
+        if now - live.used_at > USED_TO:
+            self._touch(live, now)
         if live.impersonator_id is not None:
             return _acting(live, "", None, client, cookie)
         return Caller(live.account, live.id, "", None, client, live.authenticated_at, live.acr, cookie)
@@ -103,10 +102,24 @@ class SessionCredentials:
         if self._writing is not None:
             await asyncio.gather(self._writing, return_exceptions=True)
 
+    def _read(self, token: str | None, now: datetime) -> AccessClaims:
+        if token is None:
+            raise Unauthenticated
+        return self._tokens.read_access(token, now)
+
+    async def _live(self, claims: AccessClaims, now: datetime) -> LiveSession:
+        blocked = self._blocklist.refuses(claims.token_id, claims.session_id)
+        live = await self._checks.find_live(claims.session_id, now)
+        if live is None or (blocked is not None and await blocked) or live.account.id.int != claims.user_id.int:
+            raise TokenInvalid
+        if now - live.used_at > USED_TO:
+            self._touch(live, now)
+        return live
+
     def _touch(self, live: LiveSession, now: datetime) -> None:
         # "Last used" is written at most every five minutes, beside the requests and never in their way: what is due within
         # a moment in one statement.
-        if now - live.used_at > USED_TO and live.id not in self._used:
+        if live.id not in self._used:
             self._used[live.id] = now
             if self._writing is None:
                 self._writing = asyncio.create_task(self._write_uses())

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import uuid
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,11 +27,12 @@ from app.core.caller import CREDENTIALS, Caller, check_assurance, deny, find_by_
 from app.core.client import CLIENT
 from app.core.cookies import DEVICE, REMEMBERED
 from app.core.csrf import is_form_of_another
+from app.core.edge import Headers
 from app.core.errors import Forbidden, Impersonated, Unavailable, UnsupportedMediaType
-from app.core.fastlane import LANES, OUTER_LANES, Answer, Headers, Lane
+from app.core.fastlane import LANES, OUTER_LANES, Answer, Lane
 from app.core.limits import count_once
 from app.core.permissions import is_staff
-from app.core.ports import Account, Rotations
+from app.core.ports import Account, LiveSession, Rotations
 from app.core.server import Server
 
 ME, VERIFY, LOGIN, REFRESH = "/auth/me", "/auth/verify", "/auth/login", "/auth/refresh"
@@ -58,22 +60,28 @@ def install_lanes(server: Server) -> None:
         token = bearer_token(scope)
         if token is None and server.cookies.holding(scope) is not None:
             return None  # the route asks where a cookie's call comes from
-        caller = await credentials.find(token, scope[CLIENT], clock())
-        if caller.impersonator is not None:
+        live = await credentials.find_session(token, clock())
+        if live.impersonator_id is not None:
             return None  # the route says by whom
-        return _json(ACCOUNT.dump_json(caller.me))
+        body = live.made.get(ME)
+        if body is None:
+            body = live.made[ME] = ACCOUNT.dump_json(live.account)
+        return _json(body)
 
     async def verify(scope: Scope, _receive: Receive) -> Answer:
         now, token = clock(), bearer_token(scope)
-        caller = await find_by_cookie(server, scope, now) if token is None else None
-        if caller is None:
-            caller = await credentials.find(token, scope[CLIENT], now)
         query: bytes = scope["query_string"]
-        verifying = verified(server, caller, query, now)
-        answer = await (_in_time(verifying) if query else verifying)
+        if token is not None and not query:
+            answer = Answer(204, _identity(await credentials.find_session(token, now)))
+        else:
+            caller = await find_by_cookie(server, scope, now) if token is None else None
+            if caller is None:
+                caller = await credentials.find(token, scope[CLIENT], now)
+            verifying = verified(server, caller, query, now)
+            answer = await (_in_time(verifying) if query else verifying)
         if f"{scope['path']}/".startswith(FOR_ENVOY):
             answer.status = 200
-            answer.headers.append((b"content-length", b"0"))
+            answer.headers = [*answer.headers, (b"content-length", b"0")]
         return answer
 
     # A page of the same origin, and everything that is no page, sends no Origin with a GET: CORS has nothing to say of it
@@ -231,10 +239,20 @@ async def verified(server: Server, caller: Caller, query: bytes, now: datetime) 
         if caller.impersonator is not None and _wants_themselves(asked, account):
             await deny(server, caller, now, Impersonated(headers={ACTOR: str(caller.impersonator)}))
         more = _assured(caller, _named(asked, "acr"), _named(asked, "max_age"), now)
-    if caller.impersonator is not None:
-        more = [*more, (ACTOR.lower().encode(), str(caller.impersonator).encode())]
-    values = (account.id, account.username, account.role.value, caller.session_id)
-    return Answer(204, [(name, str(value).encode()) for name, value in zip(NAMES, values, strict=True)] + more)
+    return Answer(204, [*_headers(account, caller.session_id, caller.impersonator), *more])
+
+
+def _identity(live: LiveSession) -> Headers:
+    headers: Headers | None = live.made.get(VERIFY)
+    if headers is None:
+        headers = live.made[VERIFY] = _headers(live.account, live.id, live.impersonator_id)
+    return headers
+
+
+def _headers(account: Account, session_id: uuid.UUID | None, impersonator: uuid.UUID | None) -> Headers:
+    values = (account.id, account.username, account.role.value, session_id)
+    headers = [(name, str(value).encode()) for name, value in zip(NAMES, values, strict=True)]
+    return headers if impersonator is None else [*headers, (ACTOR.lower().encode(), str(impersonator).encode())]
 
 
 def _wants_themselves(asked: list[tuple[str, str]], account: Account) -> bool:

@@ -69,7 +69,7 @@ def read_client(scope: Scope, trusted: Sequence[Network], request_id: str) -> Cl
     user_agent = agent[:1024].decode("utf-8", "replace")
     if not user_agent.isprintable():
         user_agent = "".join(char for char in user_agent if char.isprintable())
-    return Client(address=address, user_agent=user_agent[:MAX_USER_AGENT], request_id=request_id)
+    return Client(address, user_agent[:MAX_USER_AGENT], request_id)
 
 
 def _forwarded(peer: str, headers: list[bytes], trusted: Sequence[Network]) -> str:

@@ -42,6 +42,7 @@ HEADERS: dict[bytes, bytes] = {
     b"content-security-policy": API_CSP,
     b"cache-control": b"no-store",
 }
+Headers = list[tuple[bytes, bytes]]
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})  # any other word may be anything
 HSTS = b"max-age=63072000; includeSubDomains"
 
@@ -65,29 +66,48 @@ class Envelope:
         scope[CLIENT] = client
         REQUEST_ID.set(client.request_id)
         scope[STARTED] = started = time.perf_counter()
-        status = 0
-        request_id = (b"x-request-id", client.request_id.encode())
-
-        async def send_with_headers(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"] = [*message["headers"], *self._missing(message["headers"]), request_id]
-            await send(message)
-
+        finish = Finish(send, self.headers, self.all_headers, client.request_id)
         try:
-            await self.app(scope, receive, send_with_headers)
+            await self.app(scope, receive, finish)
         finally:
+            status = finish.status
             method = scope["method"] if scope["method"] in METHODS else "?"
             ms = round((time.perf_counter() - started) * 1000, 1)
             template = template_of(scope)
             self.latency.add(None if STREAMS in scope else ms, method, template, status)
             ACCESS.write(method, template or plain_words(scope), status, ms, client.address, client.request_id)
 
-    def _missing(self, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-        ours = self.headers
+
+class Finish:
+    """Sends an answer with the headers that every answer has, where it does not have its own; `status` is 0 until then."""
+
+    __slots__ = ("_all", "_ours", "_request_id", "_send", "status")
+
+    def __init__(self, send: Send, ours: dict[bytes, bytes], as_list: Headers, request_id: str) -> None:
+        self._send = send
+        self._ours = ours
+        self._all = as_list
+        self._request_id = request_id
+        self.status = 0
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = message["headers"]
+            message["headers"] = [*headers, *self._missing(headers), (b"x-request-id", self._request_id.encode())]
+        await self._send(message)
+
+    async def whole(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
+        """An answer that is there, and has none of the headers that every answer has."""
+        self.status = status
+        every = [*headers, *self._all, (b"x-request-id", self._request_id.encode())]
+        await self._send({"type": "http.response.start", "status": status, "headers": every})
+        await self._send({"type": "http.response.body", "body": body})
+
+    def _missing(self, headers: Headers) -> Headers:
+        ours = self._ours
         present = [name for name, _ in headers if name in ours]  # ASGI has names in lower case
-        return [each for each in self.all_headers if each[0] not in present] if present else self.all_headers
+        return [each for each in self._all if each[0] not in present] if present else self._all
 
 
 def template_of(scope: Scope) -> str | None:

@@ -10,17 +10,15 @@ from dataclasses import dataclass
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.core.edge import last_catch
+from app.core.edge import Finish, Headers, last_catch
 from app.core.errors import Unavailable
 from app.core.problems import problem
 from app.core.sockets import Socket
 
-Headers = list[tuple[bytes, bytes]]
-
 
 @dataclass(slots=True)
 class Answer:
-    """A whole answer. The edge adds its headers."""
+    """A whole answer. The edge adds its headers; so none of these is one of them."""
 
     status: int
     headers: Headers
@@ -73,6 +71,9 @@ class FastLane:
         if isinstance(answer, Response):
             answer.raw_headers += lane.always
             await answer(scope, receive, send)
+            return
+        if type(send) is Finish:
+            await send.whole(answer.status, [*answer.headers, *lane.always], answer.body)
             return
         await send({"type": "http.response.start", "status": answer.status, "headers": [*answer.headers, *lane.always]})
         await send({"type": "http.response.body", "body": answer.body})

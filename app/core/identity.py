@@ -11,7 +11,7 @@ from starlette.types import Scope
 from app.core.acting import Acting
 from app.core.assurance import AAL1
 from app.core.client import Client
-from app.core.ports import Account
+from app.core.ports import Account, LiveSession
 from app.core.sockets import Socket
 
 OPERATOR_AGENT = "command line"
@@ -76,6 +76,14 @@ class Credentials(Protocol):
         Raises:
             Unauthenticated: none, or not good any more.
             Unavailable: it can't be known.
+        """
+        ...
+
+    async def find_session(self, token: str | None, now: datetime) -> LiveSession:
+        """The session of that caller, checked in the same way: for an answer that says no more than its row does.
+
+        Raises:
+            Unauthenticated, Unavailable: as `find`.
         """
         ...
 

@@ -2,10 +2,10 @@
 
 import uuid
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from email.message import EmailMessage
-from typing import NamedTuple, Protocol
+from typing import Any, Protocol
 
 from app.core.assurance import AAL1
 from app.core.latency import Steps
@@ -26,8 +26,12 @@ class Account:
     locale: str | None = None
 
 
-class LiveSession(NamedTuple):
-    """A session that is alive at this moment, and whose it is."""
+@dataclass(frozen=True, slots=True)
+class LiveSession:
+    """A session that is alive at this moment, and whose it is.
+
+    What a row says is parsed once, as long as it says the same: `made` is for what else is made of that and nothing but that.
+    """
 
     id: uuid.UUID
     used_at: datetime
@@ -36,6 +40,7 @@ class LiveSession(NamedTuple):
     cookie_digest: bytes | None = None  # of the browser's secret, where a browser holds it by cookie
     acr: str = AAL1  # how well that proof proved it
     impersonator_id: uuid.UUID | None = None  # who acts as the account in it, and is not the account's owner
+    made: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 class SessionChecks(Protocol):
@@ -46,8 +51,8 @@ class SessionChecks(Protocol):
 
     batches: Steps  # how many questions shared each statement
 
-    async def find_live(self, session_id: uuid.UUID, now: datetime) -> LiveSession | None:
-        """The session if its row, and its user's, say it is alive.
+    def find_live(self, session_id: uuid.UUID, now: datetime) -> Awaitable[LiveSession | None]:
+        """The session if its row, and its user's, say it is alive. Asked when this is called, not when the answer is awaited.
 
         Raises:
             Unavailable: no answer within a second.

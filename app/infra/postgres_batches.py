@@ -7,14 +7,14 @@ when they are cancelled.
 import asyncio
 import struct
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 import structlog
 from psycopg import AsyncConnection, OperationalError
 from psycopg.adapt import Transformer
-from psycopg.pq import ExecStatus
+from psycopg.pq import ExecStatus, Format
 from psycopg.pq.abc import PGresult
 from sqlalchemy.engine import make_url
 
@@ -28,6 +28,7 @@ ANSWER_SECONDS = 1.0
 BY_INDEX = " -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
 NAME = b"authkeep_batch"
 BINARY = 1
+COUNT, COLUMN = struct.Struct("!i"), struct.Struct("!Ii")
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # what PostgreSQL counts microseconds from
 MICROSECOND = timedelta(microseconds=1)
 Row = tuple[Any, ...]
@@ -57,8 +58,8 @@ class PostgresBatches(ABC, Generic[Asked, Answer]):
     async def answers(self, line: "Line", batch: list[Asked]) -> list[Answer]:
         """The answers to these questions, in their order."""
 
-    async def ask(self, asked: Asked) -> Answer:
-        """The answer to one question.
+    def ask(self, asked: Asked) -> "asyncio.Future[Answer]":
+        """The answer to one question, asked when this is called.
 
         Raises:
             Unavailable: none within a second.
@@ -72,7 +73,7 @@ class PostgresBatches(ABC, Generic[Asked, Answer]):
         self._waiting.append((asked, answer))
         if self._worker is None:
             self._worker = asyncio.create_task(self._work())
-        return await answer
+        return answer
 
     async def close(self) -> None:
         """Let go of the connection; whoever still waits has no answer."""
@@ -168,10 +169,23 @@ class Line:
         Raises:
             psycopg.OperationalError: the connection is gone, or the server refuses.
         """
-        self._pq.send_query_prepared(NAME, parameters, [BINARY] * len(parameters), BINARY)
-        result = await self._result(ExecStatus.TUPLES_OK)
+        result = await self._rows_for(parameters)
         self._rows.set_pgresult(result)
         return self._rows.load_rows(0, result.ntuples, tuple)
+
+    async def pairs(self, *parameters: bytes) -> list[tuple[bytes, bytes]]:
+        """The first two columns of each row, not null, as the server sent them.
+
+        Raises:
+            psycopg.OperationalError: as `select`.
+        """
+        result = await self._rows_for(parameters)
+        value: Any = result.get_value
+        return [(value(row, 0), value(row, 1)) for row in range(result.ntuples)]
+
+    def _rows_for(self, parameters: tuple[bytes, ...]) -> Awaitable[PGresult]:
+        self._pq.send_query_prepared(NAME, parameters, [BINARY] * len(parameters), BINARY)
+        return self._result(ExecStatus.TUPLES_OK)
 
     def close(self) -> None:
         """Drop the connection at once, whatever is under way."""
@@ -230,6 +244,22 @@ def array(element_oid: int, values: Sequence[bytes]) -> bytes:
     # Dimensions, no nulls, element type, then length and lower bound of the only dimension; each element with its length.
     head = struct.pack("!iiiii", 1, 0, element_oid, len(values), 1)
     return head + b"".join([len(value).to_bytes(4, "big") + value for value in values])
+
+
+def read_record(raw: bytes) -> Row:
+    """The values of a row in binary form, as ROW() sends it; moments in UTC."""
+    # The number of columns; of each its type, and its value with its length, -1 for null.
+    (count,) = COUNT.unpack_from(raw)
+    at, types, values = COUNT.size, list[int](), list[bytes | None]()
+    for _ in range(count):
+        oid, length = COLUMN.unpack_from(raw, at)
+        at += COLUMN.size
+        types.append(oid)
+        values.append(None if length < 0 else raw[at : at + length])
+        at += max(length, 0)
+    reader = Transformer()  # of no connection: its zone is UTC, whatever the connection's is
+    reader.set_loader_types(types, Format.BINARY)
+    return reader.load_sequence(values)
 
 
 def moment(value: datetime) -> bytes:

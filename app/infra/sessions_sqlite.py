@@ -5,6 +5,7 @@ import json
 import sqlite3
 import uuid
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import structlog
@@ -17,6 +18,7 @@ from app.core.ports import Account, LiveSession
 
 log = structlog.get_logger()
 NOBODY = uuid.UUID(int=0)
+ROWS_KEPT = 16_384
 AS_STORED = len("2000-01-01 00:00:00.000000")
 TRIES, PAUSE_SECONDS = 20, 0.05  # a second in all
 Row = tuple[Any, ...]
@@ -46,6 +48,7 @@ class SqliteSessionChecks:
         self._loop: asyncio.AbstractEventLoop | None = None  # asking asyncio for it is a call of the kernel, each time
         self._waiting: list[tuple[str, datetime, asyncio.Future[Row | None]]] = []
         self.batches = Steps(SIZES)
+        self._live = lru_cache(ROWS_KEPT)(_live)  # the same row says the same
 
     async def find_live(self, session_id: uuid.UUID, now: datetime) -> LiveSession | None:
         """See `SessionChecks.find_live`."""
@@ -55,7 +58,7 @@ class SqliteSessionChecks:
             except Unavailable:
                 await asyncio.sleep(PAUSE_SECONDS)
             else:
-                return _live(session_id, row) if row else None
+                return self._live(row) if row else None
         raise Unavailable
 
     async def ping(self) -> None:
@@ -114,15 +117,15 @@ class SqliteSessionChecks:
             connection.close()
 
 
-def _live(session_id: uuid.UUID, row: Row) -> LiveSession | None:
-    _, used_at, user_id, username, email, role_name, verified, created_at, display_name, locale, proved_at, *more = row
+def _live(row: Row) -> LiveSession | None:
+    session_id, used_at, user_id, username, email, role_name, verified, created_at, display_name, locale, proved_at, *more = row
     cookie, acr, impersonator = more
     role = ROLES.get(role_name)
     if role is None:  # of a newer version, beside this one
         return None
     account = Account(uuid.UUID(user_id), username, email, role, bool(verified), _moment(created_at), display_name, locale)
     impersonator_id = uuid.UUID(impersonator) if impersonator else None
-    return LiveSession(session_id, _moment(used_at), account, _moment(proved_at), cookie, acr, impersonator_id)
+    return LiveSession(uuid.UUID(session_id), _moment(used_at), account, _moment(proved_at), cookie, acr, impersonator_id)
 
 
 def _moment(text: str) -> datetime:

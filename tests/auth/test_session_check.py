@@ -142,10 +142,10 @@ async def opened(checks: Held) -> AsyncIterator[Held]:
 async def ask_before_and_after_the_end(
     checks: Held, server: Server, session_id: uuid.UUID, clock: TravellingClock
 ) -> tuple[LiveSession | None, LiveSession | None]:
-    before = asyncio.create_task(checks.find_live(session_id, clock()))
+    before = asyncio.ensure_future(checks.find_live(session_id, clock()))
     await checks.answered.wait()
     await end_in_database(server, session_id, clock())
-    after = asyncio.create_task(checks.find_live(session_id, clock()))
+    after = asyncio.ensure_future(checks.find_live(session_id, clock()))
     await asyncio.sleep(0)  # it has asked
     checks.let_go.set()
     return await before, await after
@@ -179,9 +179,9 @@ async def test_questions_that_wait_share_the_next_statement(
     user = await api.new_user(client)
     sids = [sid_of(await api.login(client, user.username)) for _ in range(5)]
     async with opened(Held(settings.database_url)) as checks:
-        first = asyncio.create_task(checks.find_live(sids[0], clock()))
+        first = asyncio.ensure_future(checks.find_live(sids[0], clock()))
         await checks.answered.wait()
-        rest = [asyncio.create_task(checks.find_live(sid, clock())) for sid in (*sids, *sids, uuid.UUID(int=1))]
+        rest = [asyncio.ensure_future(checks.find_live(sid, clock())) for sid in (*sids, *sids, uuid.UUID(int=1))]
         await asyncio.sleep(0)
         checks.let_go.set()
         found = await asyncio.gather(first, *rest)
@@ -194,9 +194,9 @@ async def test_a_caller_that_gives_up_costs_the_others_nothing(
 ) -> None:
     session_id = sid_of((await api.new_user(client)).tokens)
     async with opened(Held(settings.database_url)) as checks:
-        gone = asyncio.create_task(checks.find_live(session_id, clock()))
+        gone = asyncio.ensure_future(checks.find_live(session_id, clock()))
         await checks.answered.wait()
-        impatient, patient = [asyncio.create_task(checks.find_live(session_id, clock())) for _ in range(2)]
+        impatient, patient = [asyncio.ensure_future(checks.find_live(session_id, clock())) for _ in range(2)]
         await asyncio.sleep(0)
         for task in (gone, impatient):
             task.cancel()
@@ -264,7 +264,7 @@ async def until_known(client: AsyncClient, user: api.User) -> None:
 
 async def test_closing_leaves_nobody_waiting_forever(settings: Settings, clock: TravellingClock) -> None:
     checks = Held(settings.database_url)
-    asking = asyncio.create_task(checks.find_live(uuid.uuid4(), clock()))
+    asking = asyncio.ensure_future(checks.find_live(uuid.uuid4(), clock()))
     await checks.answered.wait()
     await checks.close()
     with pytest.raises(Unavailable):

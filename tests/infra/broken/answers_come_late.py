@@ -7,16 +7,16 @@ from app.infra import postgres_batches
 from tests.faults.launching import launch, put
 
 AWAY_SECONDS = 0.01
-select = postgres_batches.Line.select
+ask: Any = postgres_batches.Line._rows_for
 
 
-async def _select(self: postgres_batches.Line, *parameters: bytes) -> list[Any]:
-    rows = await select(self, *parameters)
+async def _rows_for(self: postgres_batches.Line, parameters: tuple[bytes, ...]) -> Any:
+    result = await ask(self, parameters)
     await asyncio.sleep(AWAY_SECONDS)
-    return rows
+    return result
 
 
-put(postgres_batches.Line, "select", _select)
+put(postgres_batches.Line, "_rows_for", _rows_for)
 
 if __name__ == "__main__":
     launch()
