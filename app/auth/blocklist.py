@@ -5,7 +5,7 @@ both are asked in one round trip on a cluster.
 """
 
 import uuid
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -30,21 +30,21 @@ class Blocklist:
         self._store = store
         self._access_life = access_life
 
-    def refuses(self, token_id: str, session_id: uuid.UUID) -> Awaitable[bool] | None:
-        """Whether either is blocked, asked at once; None where there is no Redis to ask."""
+    def refuses(self, keys: Sequence[str]) -> Awaitable[bool] | None:
+        """Whether one of these is blocked, asked at once; None where there is no Redis to ask."""
         if self._store is None:
             return None
-        return self._store.holds_any((_token_key(token_id), _session_key(session_id)))
+        return self._store.holds_any(keys)
 
     async def block(self, ended: Mapping[uuid.UUID, tuple[str, datetime] | None], now: datetime) -> None:
         """Write what ended; an answer does not depend on its success."""
         if self._store is None or not ended:
             return
-        keys = {_session_key(sid): _seconds(self._access_life + MARGIN) for sid in ended}
+        keys = {session_key(sid): _seconds(self._access_life + MARGIN) for sid in ended}
         for token in ended.values():
             if token is not None:
                 token_id, expires_at = token
-                keys[_token_key(token_id)] = _seconds(expires_at - now + MARGIN)
+                keys[token_key(token_id)] = _seconds(expires_at - now + MARGIN)
         await self._store.put(keys)
 
 
@@ -54,11 +54,13 @@ def ended_in(info: Mapping[str, Any]) -> Mapping[uuid.UUID, tuple[str, datetime]
     return noted
 
 
-def _session_key(session_id: uuid.UUID) -> str:
+def session_key(session_id: uuid.UUID) -> str:
+    """What a session is blocked under."""
     return f"{PREFIX}:sid:{session_id.hex}"
 
 
-def _token_key(token_id: str) -> str:
+def token_key(token_id: str) -> str:
+    """What a token is blocked under, by its jti."""
     return f"{PREFIX}:jti:{token_id}"
 
 

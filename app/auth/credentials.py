@@ -9,7 +9,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.auth import repository, steps
-from app.auth.blocklist import Blocklist
+from app.auth.blocklist import Blocklist, session_key
 from app.auth.sessions import USED_TO
 from app.auth.utils import AccessClaims, Tokens
 from app.core.acting import Acting
@@ -57,7 +57,7 @@ class SessionCredentials:
         session_id = session_id_in(cookie)
         if session_id is None:
             raise TokenInvalid
-        blocked = self._blocklist.refuses("", session_id)
+        blocked = self._blocklist.refuses((session_key(session_id),))
         live = await self._checks.find_live(session_id, now)
         if live is None or (blocked is not None and await blocked):
             raise TokenInvalid
@@ -108,7 +108,7 @@ class SessionCredentials:
         return self._tokens.read_access(token, now)
 
     async def _live(self, claims: AccessClaims, now: datetime) -> LiveSession:
-        blocked = self._blocklist.refuses(claims.token_id, claims.session_id)
+        blocked = self._blocklist.refuses(claims.blocked_under)
         live = await self._checks.find_live(claims.session_id, now)
         if live is None or (blocked is not None and await blocked) or live.account.id.int != claims.user_id.int:
             raise TokenInvalid

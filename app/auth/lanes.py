@@ -90,10 +90,10 @@ def install_lanes(server: Server) -> None:
     server.plug(OUTER_LANES, Lane(VERIFY, verify, _is_no_page_or_preflight, below=True, always=(VARY,)))
     server.plug(LANES, Lane(ME, me, _is_get))
     server.plug(LANES, Lane(VERIFY, verify, below=True))
-    server.plug(LANES, Lane(LOGIN, _login_lane(server), _is_post))
+    server.plug(LANES, Lane(LOGIN, _login_lane(server), _is_post, reads=True))
     if server.rotations is not None:
         refresh = _refresh_lane(server, server.rotations)
-        server.plug(OUTER_LANES, Lane(REFRESH, refresh, _is_plain_json, always=(VARY,)))
+        server.plug(OUTER_LANES, Lane(REFRESH, refresh, _is_plain_json, reads=True, always=(VARY,)))
 
 
 async def _in_time(verifying: Coroutine[Any, Any, Answer]) -> Answer:

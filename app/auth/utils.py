@@ -32,6 +32,7 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 from pwdlib.hashers.bcrypt import BcryptHasher
 
 from app.auth import foreign
+from app.auth.blocklist import session_key, token_key
 from app.auth.password_rules import normalise
 from app.core.assurance import LEVELS, level_of
 from app.core.crypto import Mac, RandomIds, b64decode, b64encode, derive_key, equal, keyed_digest
@@ -199,6 +200,7 @@ class AccessClaims:
     expires_at: datetime
     authenticated_at: datetime
     acr: str
+    blocked_under: tuple[str, str]  # the blocklist's keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +266,9 @@ class Tokens:
         expires_at = datetime.fromtimestamp(claims["exp"], UTC)
         # Tokens made before there were levels have no acr.
         acr = LEVELS[level_of(claims.get("acr"))]
-        good = AccessClaims(_uuid(claims["sub"]), _uuid(claims["sid"]), claims["jti"], expires_at, _auth_time(claims), acr)
+        session_id, token_id = _uuid(claims["sid"]), claims["jti"]
+        keys = token_key(token_id), session_key(session_id)
+        good = AccessClaims(_uuid(claims["sub"]), session_id, token_id, expires_at, _auth_time(claims), acr, keys)
         if "nbf" not in claims:  # ours have none
             self._good[key] = good
             if len(self._good) > SIGNATURES_KEPT:

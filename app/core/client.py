@@ -66,10 +66,13 @@ def read_client(scope: Scope, trusted: Sequence[Network], request_id: str) -> Cl
         elif name == b"x-forwarded-for":
             forwarded.append(value)
     address = _forwarded(peer, forwarded, trusted) if forwarded and trusted else peer
-    user_agent = agent[:1024].decode("utf-8", "replace")
-    if not user_agent.isprintable():
-        user_agent = "".join(char for char in user_agent if char.isprintable())
-    return Client(address, user_agent[:MAX_USER_AGENT], request_id)
+    return Client(address, _user_agent(agent[:1024]), request_id)
+
+
+@lru_cache(256)
+def _user_agent(agent: bytes) -> str:
+    said = agent.decode("utf-8", "replace")
+    return "".join(char for char in said if char.isprintable())[:MAX_USER_AGENT]
 
 
 def _forwarded(peer: str, headers: list[bytes], trusted: Sequence[Network]) -> str:

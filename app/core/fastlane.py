@@ -30,13 +30,14 @@ class Lane:
     """Requests to one path, and to those below it if `below`; of them those that `takes` says, by what the scope holds.
 
     `answer` may refuse by AppError, or say None: then the request goes its ordinary way, with what was read of its body.
-    `always` goes out with every answer, refusals too.
+    `always` goes out with every answer, refusals too. `reads`: it asks for the body.
     """
 
     path: str
     answer: Callable[[Scope, Receive], Awaitable[Answer | Response | None]]
     takes: Callable[[Scope], bool] = lambda _: True
     below: bool = False
+    reads: bool = False
     always: tuple[tuple[bytes, bytes], ...] = ()
 
 
@@ -59,14 +60,15 @@ class FastLane:
             await self.app(scope, receive, send)
             return
         scope["route"] = lane  # its path is what the log says
-        body = _Body(receive)
+        body = _Body(receive) if lane.reads else None
+        read = receive if body is None else body.read
         answer: Answer | Response | None
         try:
-            answer = await lane.answer(scope, body.read) if self.problem_of() is None else problem(Unavailable(2))
+            answer = await lane.answer(scope, read) if self.problem_of() is None else problem(Unavailable(2))
         except Exception as error:  # no lane may end without an answer (P5)
             answer = last_catch(error, scope)
         if answer is None:
-            await self.app(scope, body.read_again, send)
+            await self.app(scope, receive if body is None else body.read_again, send)
             return
         if isinstance(answer, Response):
             answer.raw_headers += lane.always

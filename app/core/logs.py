@@ -20,6 +20,11 @@ REQUEST_ID: ContextVar[str] = ContextVar("authkeep.request_id")  # a line writte
 _quoted = lru_cache(1024)(json_format.JSONEncoder().encode)
 
 
+@lru_cache(1024)
+def _asked(method: str, path: str, status: int) -> str:
+    return f'{{"method": "{method}", "path": {_quoted(path)}, "status": {status}, "ms": '
+
+
 class AccessLog:
     """One line for each answer, of the same form as all others.
 
@@ -34,7 +39,7 @@ class AccessLog:
         self._handler: logging.StreamHandler[Any] | None = None
         self._wanted = True
         self._lines: list[str] = []
-        self._moment = ""  # of the first of them: a turn of the loop takes milliseconds at most
+        self._rest = ""  # with the moment of the first of them: a turn of the loop takes milliseconds at most
         self._end_of_cut = ""  # what the next line must begin with, so that half a line before it stays by itself
 
     def configure(self, level: str, handler: "logging.StreamHandler[Any] | None") -> None:
@@ -51,12 +56,10 @@ class AccessLog:
             return
         if not self._lines:
             asyncio.get_running_loop().call_soon(self._flush)
-            self._moment = system_clock().isoformat(timespec="microseconds")[:-6]
-        self._lines.append(
-            f'{{"method": "{method}", "path": {_quoted(path)}, "status": {status}, "ms": {ms}, "address": {_quoted(address)}, '
-            f'"event": "request", "request_id": "{request_id}", "level": "info", "logger": "{self.NAME}", '
-            f'"timestamp": "{self._moment}Z"}}\n'
-        )
+            moment = system_clock().isoformat(timespec="microseconds")[:-6]
+            self._rest = f'", "level": "info", "logger": "{self.NAME}", "timestamp": "{moment}Z"}}\n'
+        asked, whose = _asked(method, path, status), _quoted(address)
+        self._lines.append(f'{asked}{ms}, "address": {whose}, "event": "request", "request_id": "{request_id}{self._rest}')
 
     def _flush(self) -> None:
         lines, self._lines = self._lines, []

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import case, delete, func, insert, or_, select, update
+from sqlalchemy import case, delete, exists, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.jobs.models import DailyRound, Job, State
@@ -41,6 +41,11 @@ def _due(now: datetime, kinds: Kinds) -> Any:
 async def has_due(db: AsyncSession, now: datetime, kinds: Kinds = EVERY_KIND) -> bool:
     """Whether a claim would find something; only reads."""
     return await db.scalar(select(Job.id).where(_due(now, kinds)).limit(1)) is not None
+
+
+async def have_due(db: AsyncSession, now: datetime, every: Sequence[Kinds]) -> Sequence[bool]:
+    """The same of several, in one question."""
+    return tuple((await db.execute(select(*(exists().where(_due(now, kinds)) for kinds in every)))).one())
 
 
 async def find_oldest_due(db: AsyncSession, now: datetime) -> datetime | None:

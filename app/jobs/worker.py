@@ -42,7 +42,7 @@ class Worker:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._woken: list[asyncio.Event] = []
+        self._woken: dict[str, asyncio.Event] = {}  # of each lane: set when it is to look for jobs
         self._tasks: list[asyncio.Task[None]] = []
         self._local = False
         server.database.after_commit.append(self._on_commit)
@@ -50,10 +50,11 @@ class Worker:
     def start(self, *, local: bool = False) -> None:
         """Begin to work in the background; with `local` only what concerns this process, since another does the jobs."""
         self._local = local
+        self._woken = {} if local else {lane: asyncio.Event() for lane in lanes_of(self._server)}
         self._tasks = [asyncio.create_task(self._keep_steady())]
         if not local:
-            self._tasks.append(asyncio.create_task(self._do_jobs()))
-            self._tasks += [asyncio.create_task(self._do_lane(lane)) for lane in lanes_of(self._server) if lane != MAIN]
+            self._tasks += [asyncio.create_task(self._look()), asyncio.create_task(self._do_jobs())]
+            self._tasks += [asyncio.create_task(self._do_lane(lane)) for lane in self._woken if lane != MAIN]
 
     async def stop(self) -> None:
         """Stop; what was under way is broken off and given back, to be tried again by whoever comes next."""
@@ -71,9 +72,22 @@ class Worker:
             await asyncio.sleep(STEADY_SECONDS * (0.75 + random_fraction() / 2))
             await run_steady(self._server, self._server.clock(), local=self._local)
 
+    async def _look(self) -> None:
+        """Wake the lanes that have something due, by one question for all of them: what another process enqueued, or is late."""
+        every = [_kinds_of(self._server, lane) for lane in self._woken]
+        while True:
+            await asyncio.sleep(POLL_SECONDS * (0.5 + random_fraction()))
+            if self._server.problem is None:
+                with _outliving():
+                    async with self._server.database.read() as db:
+                        due = await repository.have_due(db, self._server.clock(), every)
+                    for woken, is_due in zip(self._woken.values(), due, strict=True):
+                        if is_due:
+                            woken.set()
+
     async def _do_jobs(self) -> None:
         loop = asyncio.get_running_loop()
-        next_daily, woken = 0.0, self._waking()
+        next_daily, woken = 0.0, self._woken[MAIN]
         while True:
             woken.clear()
             with _outliving():
@@ -82,11 +96,13 @@ class Worker:
                         await run_daily(self._server, self._server.clock())
                         next_daily = loop.time() + DAILY_POLL_SECONDS
                     await run_due(self._server, lane=MAIN)
-            await _rest(woken)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(next_daily - loop.time(), POLL_SECONDS)):
+                    await woken.wait()
 
     async def _do_lane(self, lane: str) -> None:
         """Of a lane beside the main one each job is begun as soon as a slot is free, however long others take."""
-        woken, under_way = self._waking(), set[asyncio.Task[None]]()
+        woken, under_way = self._woken[lane], set[asyncio.Task[None]]()
         try:
             while True:
                 woken.clear()
@@ -97,7 +113,7 @@ class Worker:
                             task = asyncio.create_task(self._try_apart(job, moment))
                             under_way.add(task)
                             task.add_done_callback(under_way.discard)
-                await _rest(woken)
+                await woken.wait()
         finally:
             for task in under_way:
                 task.cancel()
@@ -107,22 +123,10 @@ class Worker:
         with _outliving():
             await _try(self._server, job, now)
 
-    def _waking(self) -> asyncio.Event:
-        """Set when something is enqueued; one for each loop, since each clears its own."""
-        woken = asyncio.Event()
-        self._woken.append(woken)
-        return woken
-
     async def _on_commit(self, info: dict[str, Any]) -> None:
         if info.get(WAKE):
-            for woken in self._woken:
+            for woken in self._woken.values():
                 woken.set()
-
-
-async def _rest(woken: asyncio.Event) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(POLL_SECONDS * (0.5 + random_fraction())):
-            await woken.wait()
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 from redis.crc import key_slot
 
-from app.auth.blocklist import Blocklist
+from app.auth.blocklist import Blocklist, session_key, token_key
 from app.auth.deps import AuthKit
 from app.core.server import Server
 from tests.auth.browsing import sign_in
@@ -216,7 +216,8 @@ async def test_a_blocked_key_lives_at_least_a_moment(server: Server, redis_serve
     sid = uuid.uuid4()
     await blocklist.block({sid: ("token", clock() - timedelta(days=1))}, clock())
     assert all(0 < seconds <= ACCESS_LIFE + LEEWAY + 1 for seconds in keys_of(redis_server).values())
-    blocked, other = blocklist.refuses("token", sid), blocklist.refuses("another", uuid.uuid4())
+    blocked = blocklist.refuses((token_key("token"), session_key(sid)))
+    other = blocklist.refuses((token_key("another"), session_key(uuid.uuid4())))
     assert blocked is not None
     assert other is not None
     assert await blocked
@@ -227,7 +228,7 @@ async def test_without_redis_the_blocklist_says_nothing(clock: TravellingClock) 
     blocklist = Blocklist(None, timedelta(minutes=15))
     sid = uuid.uuid4()
     await blocklist.block({sid: None}, clock())
-    assert blocklist.refuses("token", sid) is None
+    assert blocklist.refuses((token_key("token"), session_key(sid))) is None
 
 
 async def test_a_cookies_session_is_blocked_and_refused_as_a_tokens_is(

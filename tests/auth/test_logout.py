@@ -252,7 +252,8 @@ async def test_each_login_is_a_session_of_its_own(client: AsyncClient) -> None:
 
 async def test_the_blocklist_is_in_use_where_redis_is(server: Server, stack: Stack) -> None:
     """Without Redis everything above holds all the same: the row decides."""
+    from app.auth.blocklist import session_key
     from app.auth.deps import AuthKit
 
-    assert (server.kit(AuthKit).blocklist.refuses("token", uuid.uuid4()) is not None) is stack.redis
+    assert (server.kit(AuthKit).blocklist.refuses((session_key(uuid.uuid4()),)) is not None) is stack.redis
     assert (server.refusals is not None) is stack.redis
