@@ -9,7 +9,6 @@ Tokens: compact JWS, HS256 alone. The kinds never stand in for each other: typ, 
 spelling of a header is joserfc's to judge (docs/adr/0026).
 """
 
-import json
 import re
 import uuid
 from base64 import b64encode as standard_b64encode
@@ -19,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256, sha384
 from hmac import digest as hmac_digest
-from typing import Any
+from typing import Any, TypeGuard
 
 import bcrypt
 from argon2 import Type
@@ -30,6 +29,7 @@ from joserfc.jwk import OctKey
 from pwdlib.exceptions import PwdlibError
 from pwdlib.hashers.argon2 import Argon2Hasher
 from pwdlib.hashers.bcrypt import BcryptHasher
+from pydantic_core import from_json, to_json
 
 from app.auth import foreign
 from app.auth.blocklist import session_key, token_key
@@ -57,7 +57,6 @@ ARGON2_DECOY = (
 
 ALGORITHM = "HS256"
 ACCESS, REFRESH = "at+jwt", "rt+jwt"
-JSON = json.JSONEncoder(separators=(",", ":"))
 COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 MAX_TOKEN = 4096
 END_OF_TIME = 253_402_300_800  # the year 10000, which datetime does not know
@@ -309,19 +308,18 @@ class Tokens:
         if len(token) > MAX_TOKEN or not COMPACT.fullmatch(token):
             raise TokenInvalid
         try:
-            claims = json.loads(self._verify(kind, token).decode())  # UTF-8 and no other (RFC 8259 section 8.1)
+            claims = from_json(self._verify(kind, token))  # UTF-8 and no other (RFC 8259 section 8.1)
         except (JoseError, ValueError, TypeError, KeyError, RecursionError):
             raise TokenInvalid from None
         if not isinstance(claims, dict):
             raise TokenInvalid
-        strings = ("iss", "aud", "sub", "sid", "jti")
-        moments = (claims.get("exp"), claims.get("nbf", 0))
-        well_formed = all(isinstance(claims.get(name), str) for name in strings) and all(map(_is_moment, moments))
-        if not well_formed:
+        get, moment = claims.get, now.timestamp()
+        if not (isinstance(get("sub"), str) and isinstance(get("sid"), str) and isinstance(get("jti"), str)):
             raise TokenInvalid
-        if claims["iss"] != self.issuer or claims["aud"] != self._audiences[kind] or claims["exp"] <= now.timestamp():
+        begins, ends = get("nbf", 0), get("exp")
+        if not (_is_moment(begins) and _is_moment(ends)) or begins > moment or ends <= moment:
             raise TokenInvalid
-        if claims.get("nbf", 0) > now.timestamp():
+        if get("iss") != self.issuer or get("aud") != self._audiences[kind]:
             raise TokenInvalid
         return claims
 
@@ -341,17 +339,17 @@ class Tokens:
 
 
 def _written(members: dict[str, Any]) -> bytes:
-    return JSON.encode(members).encode()
+    return to_json(members)
 
 
 def _auth_time(claims: dict[str, Any]) -> datetime:
     value = claims.get("auth_time")
     if not _is_moment(value):
         raise TokenInvalid
-    return datetime.fromtimestamp(int(str(value)), UTC)
+    return datetime.fromtimestamp(value, UTC)
 
 
-def _is_moment(value: object) -> bool:
+def _is_moment(value: object) -> TypeGuard[int]:
     return type(value) is int and 0 <= value < END_OF_TIME
 
 
