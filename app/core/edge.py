@@ -66,12 +66,13 @@ class Envelope:
         scope[CLIENT] = client
         REQUEST_ID.set(client.request_id)
         scope[STARTED] = started = time.perf_counter()
-        finish = Finish(send, self.headers, self.all_headers, client.request_id)
+        finish = Finish(send, self, client.request_id)
         try:
             await self.app(scope, receive, finish)
         finally:
-            status = finish.status
-            method = scope["method"] if scope["method"] in METHODS else "?"
+            method, status = scope["method"], finish.status
+            if method not in METHODS:
+                method = "?"
             ms = round((time.perf_counter() - started) * 1000, 1)
             template = template_of(scope)
             self.latency.add(None if STREAMS in scope else ms, method, template, status)
@@ -81,12 +82,11 @@ class Envelope:
 class Finish:
     """Sends an answer with the headers that every answer has, where it does not have its own; `status` is 0 until then."""
 
-    __slots__ = ("_all", "_ours", "_request_id", "_send", "status")
+    __slots__ = ("_edge", "_request_id", "_send", "status")
 
-    def __init__(self, send: Send, ours: dict[bytes, bytes], as_list: Headers, request_id: str) -> None:
+    def __init__(self, send: Send, edge: Envelope, request_id: str) -> None:
         self._send = send
-        self._ours = ours
-        self._all = as_list
+        self._edge = edge
         self._request_id = request_id
         self.status = 0
 
@@ -97,17 +97,17 @@ class Finish:
             message["headers"] = [*headers, *self._missing(headers), (b"x-request-id", self._request_id.encode())]
         await self._send(message)
 
-    async def whole(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
+    async def whole(self, status: int, headers: Headers, more: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
         """An answer that is there, and has none of the headers that every answer has."""
         self.status = status
-        every = [*headers, *self._all, (b"x-request-id", self._request_id.encode())]
+        every = [*headers, *more, *self._edge.all_headers, (b"x-request-id", self._request_id.encode())]
         await self._send({"type": "http.response.start", "status": status, "headers": every})
         await self._send({"type": "http.response.body", "body": body})
 
     def _missing(self, headers: Headers) -> Headers:
-        ours = self._ours
+        ours = self._edge.headers
         present = [name for name, _ in headers if name in ours]  # ASGI has names in lower case
-        return [each for each in self._all if each[0] not in present] if present else self._all
+        return [each for each in self._edge.all_headers if each[0] not in present] if present else self._edge.all_headers
 
 
 def template_of(scope: Scope) -> str | None:

@@ -75,7 +75,7 @@ class FastLane:
             await answer(scope, receive, send)
             return
         if type(send) is Finish:
-            await send.whole(answer.status, [*answer.headers, *lane.always], answer.body)
+            await send.whole(answer.status, answer.headers, lane.always, answer.body)
             return
         await send({"type": "http.response.start", "status": answer.status, "headers": [*answer.headers, *lane.always]})
         await send({"type": "http.response.body", "body": answer.body})
