@@ -34,10 +34,8 @@ from app.database import UtcDateTime, insert_into
 from app.statements import run
 from app.users.models import KEPT_AFTER_LEAVING, Candidate, HashScheme, User
 
-COUNTED = 10_000
 SPACE: Any = literal_column("' '")  # a text, which the function takes too, would be rendered anew at each execution
 WINDOW = 10_000  # how many accounts one statement of a search looks at
-ORDERS: dict[str, Any] = {"created_at": User.created_at, "username": User.username_key, "email": User.email_key}
 ACTIVE_ADMIN = (User.role == Role.ADMIN) & User.disabled_at.is_(None) & User.leaving_at.is_(None)
 
 
@@ -201,26 +199,11 @@ async def drop_scheme_unless(db: AsyncSession, scheme: str, hash_prefixes: tuple
     await db.execute(delete(HashScheme).where(HashScheme.scheme == scheme, ~in_use))
 
 
-async def list_users(
-    db: AsyncSession, filters: Filters, order: str, *, descending: bool, after: tuple[Any, uuid.UUID] | None, limit: int
-) -> list[User]:
-    """A page in the order given, from behind the position `after`."""
-    column = ORDERS[order]
-    query = _matching(select(User), filters)
-    if after is not None:
-        value, user_id = after
-        # Rows are compared as a whole: an index can begin there, which it can't for "greater, or equal and ...".
-        here, there = tuple_(column, User.id), tuple_(literal(value, column.type), literal(user_id, User.id.type))
-        query = query.where(here < there if descending else here > there)
-    keys = (column.desc(), User.id.desc()) if descending else (column, User.id)
-    return list((await db.scalars(query.order_by(*keys).limit(limit))).all())
-
-
 async def list_ids(
     db: AsyncSession, filters: Filters, created_until: datetime, after: uuid.UUID | None, limit: int
 ) -> list[uuid.UUID]:
     """Accounts that match and are no younger, in order of id."""
-    query = _matching(select(User.id), filters).where(User.created_at <= created_until)
+    query = matching(select(User.id), filters).where(User.created_at <= created_until)
     if after is not None:
         query = query.where(User.id > after)
     return list((await db.scalars(query.order_by(User.id).limit(limit))).all())
@@ -231,18 +214,13 @@ async def list_by_ids(db: AsyncSession, user_ids: Iterable[uuid.UUID]) -> list[U
     return list((await db.scalars(select(User).where(User.id.in_(list(user_ids))).order_by(User.id))).all())
 
 
-async def count_users(db: AsyncSession, filters: Filters) -> int:
-    """How many match, counted to one more than 10,000."""
-    some = _matching(select(User.id), filters).limit(COUNTED + 1).subquery()
-    return await db.scalar(select(func.count()).select_from(some)) or 0
-
-
-def _matching(query: Select[Any], filters: Filters) -> Select[Any]:
+def matching(query: Select[Any], filters: Filters, user: Any = User) -> Select[Any]:
+    """Narrowed to those that a listing shows."""
     if filters.beginning:
-        query = query.where(or_(begins(User.username_key, filters.beginning), begins(User.email_key, filters.beginning)))
+        query = query.where(or_(begins(user.username_key, filters.beginning), begins(user.email_key, filters.beginning)))
     if filters.role is not None:
-        query = query.where(User.role == filters.role)
-    return query.where(*of_status(User, filters))
+        query = query.where(user.role == filters.role)
+    return query.where(*of_status(user, filters))
 
 
 def of_status(user: Any, filters: Filters) -> list[ColumnElement[bool]]:
@@ -255,6 +233,7 @@ def of_status(user: Any, filters: Filters) -> list[ColumnElement[bool]]:
 
 
 def begins(column: Any, beginning: str) -> ColumnElement[bool]:
+    """Whether it begins so."""
     # A range instead of LIKE: literal whatever the characters, and served by the index on both databases.
     return and_(column >= beginning, column < beginning + "\U0010ffff")
 

@@ -20,12 +20,12 @@ from app.core.personal import PERSONAL_DATA
 from app.core.ports import Account
 from app.mail import service as mail
 from app.tickets import service as tickets
-from app.users import holding, repository
+from app.users import holding, listing_repository, repository
 from app.users.errors import EmailTaken, UsernameReserved, UsernameTaken, UserNotFound
 from app.users.holding import check_reach, hold_with_admins
 from app.users.models import KEPT_AFTER_LEAVING, User
 from app.users.names import RESERVED, name_key
-from app.users.repository import COUNTED, Filters
+from app.users.repository import Filters
 from app.users.sockets import ACCESS_ENDED, HOLDS
 
 hold = holding.hold
@@ -230,11 +230,11 @@ async def list_users(db: AsyncSession, key: bytes, filters: Filters, sort: str, 
     order, descending = sort.removeprefix("-"), sort.startswith("-")
     listing = f"users/{sort}/{filters!r}"
     after = _read_position(read_cursor(key, listing, cursor), order) if cursor else None
-    users = await repository.list_users(db, filters, order, descending=descending, after=after, limit=limit + 1)
-    total = await repository.count_users(db, filters)
+    users = await listing_repository.list_users(db, filters, order, descending=descending, after=after, limit=limit + 1)
+    total = await listing_repository.count_users(db, filters)
     last = users[limit - 1] if len(users) > limit else None
     next_cursor = write_cursor(key, listing, _position(last, order)) if last else None
-    return Page(users[:limit], next_cursor, min(total, COUNTED), total > COUNTED)
+    return Page(users[:limit], next_cursor, min(total, listing_repository.COUNTED), total > listing_repository.COUNTED)
 
 
 def _position(user: User, order: str) -> list[Any]:

@@ -10,6 +10,7 @@ from httpx2 import AsyncClient, Response
 from sqlalchemy import delete
 
 from app.core.server import Server
+from app.users import listing_repository
 from app.users.models import User
 from tests.auth.scene import events, execute
 from tests.support import api
@@ -102,6 +103,43 @@ async def test_a_walk_over_all_pages_shows_each_account_once_while_others_come_a
     assert [name for name in seen if name in stayed] == stayed
     assert wanted[3] in seen
     assert not {wanted[30], wanted[55]} & set(seen)
+
+
+@pytest.mark.parametrize(("near", "gathered"), [(5_000, 300_000), (8, 300_000), (8, 10)], ids=["near", "gathered", "walked"])
+@pytest.mark.parametrize("sort", SORTS)
+async def test_what_begins_so_is_found_in_order_wherever_it_is(
+    listing: Listing, server: Server, monkeypatch: pytest.MonkeyPatch, sort: str, near: int, gathered: int
+) -> None:
+    """Near the beginning of the list, so far away that it is gathered, and so much that all are gone through: the same pages."""
+    monkeypatch.setattr(listing_repository, "NEAR", near)
+    monkeypatch.setattr(listing_repository, "GATHERED", gathered)
+    rows = await seed(
+        server,
+        *(
+            seed_row(
+                f"{'legacy' if n % 3 else 'other'}{n * 37 % 60:03}",
+                f"{'legacy' if n % 3 == 2 or n == 0 else 'Mail'}{n * 23 % 60:03}@example.com",
+                created_at=LONG_AGO + timedelta(hours=(n * 17 % 60) // 4),
+            )
+            for n in range(60)
+        ),
+    )
+    by = {"created_at": "created_at", "username": "username_key", "email": "email_key"}[sort.removeprefix("-")]
+    sought = [row for row in rows if row["username_key"].startswith("legacy") or row["email_key"].startswith("legacy")]
+    ordered = sorted(sought, key=lambda row: (row[by], row["id"].bytes), reverse=sort.startswith("-"))
+    assert len(ordered) == 41
+    seen: list[str] = []
+    more: dict[str, str] = {}
+    while True:
+        page = await listing.page(sort=sort, limit=6, q="Legacy", **more)
+        assert (page["total"], page["total_capped"]) == (41, False)
+        seen += [item["username"] for item in page["items"]]
+        if page["next_cursor"] is None:
+            break
+        assert len(page["items"]) == 6
+        more = {"cursor": page["next_cursor"]}
+    assert seen == [row["username"] for row in ordered]
+    assert (await listing.page(sort=sort, limit=6, q="nobody"))["items"] == []
 
 
 async def test_pages_are_of_the_size_asked_for(listing: Listing, server: Server) -> None:
