@@ -14,7 +14,7 @@ LAST_USED = "writing “last used”"  # all that a request which only reads has
 RULES: tuple[tuple[str, str], ...] = (
     (r"/uvicorn/(server|main|config)\.py|/app/cli/|/bench/speed/|/python3\.\d+/asyncio/(runners|base_events|events)\.py", LOOP),
     (r"/uvicorn/", "HTTP: sockets and parser"),
-    (r"/app/core/edge\.py:.*(_missing|_complete|send_with_headers)", "security headers"),
+    (r"/app/core/edge\.py:.*(_missing|_complete|Finish)", "security headers"),
     (r"/structlog/|/logging/|/app/core/logs\.py", "access log"),
     (r"/app/core/(edge|client)\.py|/app/infra/uvicorn\.py", "edge"),
     (r"/joserfc/|/app/auth/utils\.py:(Tokens|_)", "tokens: read and write"),

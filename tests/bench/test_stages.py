@@ -16,7 +16,7 @@ LIBRARIES = "/venv/lib/python3.11/site-packages"
         ),
         ([f"{LIBRARIES}/psycopg/cursor.py:execute", f"{LIBRARIES}/sqlalchemy/engine/base.py:execute"], "PostgreSQL driver"),
         ([f"{LIBRARIES}/sqlalchemy/engine/base.py:execute", "/x/app/auth/repository.py:rotate"], SQL),
-        (["/x/app/core/edge.py:Envelope._missing", "/x/app/core/edge.py:Envelope.__call__"], "security headers"),
+        (["/x/app/core/edge.py:Finish._missing", "/x/app/core/edge.py:Envelope.__call__"], "security headers"),
         (["/x/app/infra/sessions_postgres.py:PostgresSessionChecks._work"], "session row"),
         ([f"{LIBRARIES}/uvicorn/protocols/http/httptools_impl.py:data_received", f"{LIBRARIES}/uvicorn/server.py:run"], "HTTP"),
         ([f"{LIBRARIES}/uvicorn/server.py:run", "/x/app/cli/serving.py:serve"], LOOP),
