@@ -42,7 +42,9 @@ class SessionCredentials:
 
     async def find(self, token: str | None, client: Client, now: datetime) -> Caller:
         """See `Credentials.find`."""
-        claims = self._read(token, now)
+        if token is None:
+            raise Unauthenticated
+        claims = self._tokens.read_access(token, now)
         live = await self._live(claims, now)
         if live.impersonator_id is not None:
             return _acting(live, claims.token_id, claims.expires_at, client)
@@ -50,7 +52,9 @@ class SessionCredentials:
 
     async def find_session(self, token: str | None, now: datetime) -> LiveSession:
         """See `Credentials.find_session`."""
-        return await self._live(self._read(token, now), now)
+        if token is None:
+            raise Unauthenticated
+        return await self._live(self._tokens.read_access(token, now), now)
 
     async def find_by_cookie(self, cookie: str, client: Client, now: datetime) -> Caller:
         """See `Credentials.find_by_cookie`."""
@@ -101,11 +105,6 @@ class SessionCredentials:
         self._hurry.set()
         if self._writing is not None:
             await asyncio.gather(self._writing, return_exceptions=True)
-
-    def _read(self, token: str | None, now: datetime) -> AccessClaims:
-        if token is None:
-            raise Unauthenticated
-        return self._tokens.read_access(token, now)
 
     async def _live(self, claims: AccessClaims, now: datetime) -> LiveSession:
         blocked = self._blocklist.refuses(claims.blocked_under)

@@ -210,7 +210,10 @@ def bearer_token(scope: Scope) -> str | None:
     """The token as the OAuth2 scheme of the routes reads it: of the first Authorization header."""
     for name, value in scope["headers"]:
         if name == b"authorization":
-            scheme, token = get_authorization_scheme_param(value.decode("latin-1"))
+            said: str = value.decode("latin-1")
+            if said.startswith("Bearer "):  # as nearly everybody writes it
+                return said[7:].strip()
+            scheme, token = get_authorization_scheme_param(said)
             return token if scheme.lower() == "bearer" else None
     return None
 

@@ -58,7 +58,7 @@ class RedisRefusals:
 
     def holds_any(self, keys: Sequence[str]) -> Awaitable[bool]:
         """See `Refusals.holds_any`."""
-        if self.healthy:
+        if not self._paused_until or self.healthy:
             return self._asks.holds_any(keys)
         unknown = asyncio.get_running_loop().create_future()
         unknown.set_result(False)

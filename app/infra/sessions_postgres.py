@@ -3,15 +3,14 @@
 import uuid
 from collections.abc import Awaitable
 from datetime import datetime
-from functools import lru_cache
 
 from app.core.permissions import ROLES
 from app.core.ports import Account, LiveSession
+from app.infra.parsed import Parsed
 from app.infra.postgres_batches import EPOCH, Line, PostgresBatches, Row, array, moment, read_record
 
 NOBODY = uuid.UUID(int=0)
 UUID_OID = 2950
-ROWS_KEPT = 16_384
 
 
 class PostgresSessionChecks(PostgresBatches[tuple[uuid.UUID, datetime], LiveSession | None]):
@@ -36,7 +35,7 @@ class PostgresSessionChecks(PostgresBatches[tuple[uuid.UUID, datetime], LiveSess
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
-        self._live = lru_cache(ROWS_KEPT)(_live)
+        self._live = Parsed(_live)
 
     def find_live(self, session_id: uuid.UUID, now: datetime) -> Awaitable[LiveSession | None]:
         """See `SessionChecks.find_live`."""
@@ -51,8 +50,8 @@ class PostgresSessionChecks(PostgresBatches[tuple[uuid.UUID, datetime], LiveSess
         """See `PostgresBatches.answers`."""
         ids = [session_id.bytes for session_id, _ in batch]
         found = dict(await line.pairs(array(UUID_OID, ids), moment(max([now for _, now in batch]))))
-        live = self._live
-        return [live(record) if (record := found.get(session_id)) is not None else None for session_id in ids]
+        live = self._live.of
+        return [live(session_id, record) if (record := found.get(session_id)) is not None else None for session_id in ids]
 
 
 def _live(record: bytes) -> LiveSession | None:

@@ -5,7 +5,6 @@ import json
 import sqlite3
 import uuid
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any
 
 import structlog
@@ -15,10 +14,10 @@ from app.core.errors import Unavailable
 from app.core.latency import SIZES, Steps
 from app.core.permissions import ROLES
 from app.core.ports import Account, LiveSession
+from app.infra.parsed import Parsed
 
 log = structlog.get_logger()
 NOBODY = uuid.UUID(int=0)
-ROWS_KEPT = 16_384
 AS_STORED = len("2000-01-01 00:00:00.000000")
 TRIES, PAUSE_SECONDS = 20, 0.05  # a second in all
 Row = tuple[Any, ...]
@@ -48,7 +47,7 @@ class SqliteSessionChecks:
         self._loop: asyncio.AbstractEventLoop | None = None  # asking asyncio for it is a call of the kernel, each time
         self._waiting: list[tuple[str, datetime, asyncio.Future[Row | None]]] = []
         self.batches = Steps(SIZES)
-        self._live = lru_cache(ROWS_KEPT)(_live)  # the same row says the same
+        self._live = Parsed(_live)
 
     async def find_live(self, session_id: uuid.UUID, now: datetime) -> LiveSession | None:
         """See `SessionChecks.find_live`."""
@@ -58,7 +57,7 @@ class SqliteSessionChecks:
             except Unavailable:
                 await asyncio.sleep(PAUSE_SECONDS)
             else:
-                return self._live(row) if row else None
+                return self._live.of(row[0], row) if row else None
         raise Unavailable
 
     async def ping(self) -> None:

@@ -15,7 +15,7 @@ from tests.support.processes import ROOT
 INSIDE = {"repository", "routes", "pages", "jobs", "feature"}
 OUTSIDE_OF_FEATURES = {"main", "assembly", "cli", "__main__"}  # they put the features together
 INDEXES = {"models", "schemas"}
-WRITE_SQL = {"repository", "models", "search_repository", "many_repository"}
+WRITE_SQL = {"repository", "models", "search_repository", "many_repository", "listing_repository"}
 
 
 def reached(module: ast.Module, own: str) -> list[str]:

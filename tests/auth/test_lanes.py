@@ -65,6 +65,21 @@ def test_the_lane_shows_the_fields_of_the_route() -> None:
     assert [field.name for field in dataclasses.fields(Account)] == list(UserOut.model_fields)
 
 
+async def test_an_answer_leaves_nothing_in_the_next_and_says_nothing_twice(client: AsyncClient) -> None:
+    """What is made of a row is kept: whoever adds to an answer must not add to that."""
+    user = await api.new_user(client)
+    first = {path: shown(await client.get(path, headers=user.headers)) for path in ("/auth/me", "/auth/verify")}
+    others = ("/auth/verify/envoy/x", "/auth/verify/x", "/auth/verify?acr=aal1&max_age=600", "/auth/me/", "/auth/verify/envoy/")
+    for path in others:
+        asked = user.headers | {"Origin": ORIGIN} if path.endswith("/") else user.headers
+        assert (await client.get(path, headers=asked)).status_code in {200, 204}, path
+    for path, before in first.items():
+        answer = await client.get(path, headers=user.headers)
+        assert shown(answer) == before
+        names = [name.lower() for name, _ in answer.headers.raw]
+        assert len(names) == len(set(names)), path
+
+
 @pytest.mark.asvs("V15.3.1")
 @pytest.mark.env(CORS_ORIGINS=ORIGIN)
 async def test_me_is_the_same_before_routing_and_by_its_route(client: AsyncClient) -> None:
