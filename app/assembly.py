@@ -5,6 +5,7 @@ An adapter is imported where it is chosen: drivers are large, and a server of on
 
 import asyncio
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import structlog
@@ -19,7 +20,7 @@ from app.core.brand import read_brand
 from app.core.clock import Clock, system_clock
 from app.core.health import HEALTH, HealthCheck
 from app.core.limits import RateLimits
-from app.core.ports import MailTransport, Outbound, Places, Refusals, Rotations, SessionChecks
+from app.core.ports import Answered, MailTransport, Outbound, Places, Refusals, Rotations, SessionChecks
 from app.core.server import Server
 from app.database import Database, prepare_file
 from app.health import feature as health
@@ -75,6 +76,32 @@ FEATURES: tuple[Callable[[Server], None], ...] = (
 )
 
 
+class LateOutbound:
+    """HTTP to addresses that somebody typed (`Outbound`), loaded for the first of them: most servers never call any."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @cached_property
+    def _outbound(self) -> Outbound:
+        from app.infra.outbound import OutboundHttp
+
+        return OutboundHttp(loopback=self._settings.WEBHOOKS_LOOPBACK)
+
+    async def check(self, url: str) -> None:
+        """See `Outbound.check`."""
+        await self._outbound.check(url)
+
+    async def post(self, url: str, headers: dict[str, str], body: bytes) -> Answered:
+        """See `Outbound.post`."""
+        return await self._outbound.post(url, headers, body)
+
+    async def close(self) -> None:
+        """See `Outbound.close`."""
+        if "_outbound" in vars(self):
+            await self._outbound.close()
+
+
 def build_server(settings: Settings, clock: Clock = system_clock) -> Server:
     """A server with every feature installed; it has connected to nothing yet."""
     prepare_file(settings.database_url)
@@ -90,7 +117,7 @@ def build_server(settings: Settings, clock: Clock = system_clock) -> Server:
         limits=_limits(settings, counters),
         mail=_transport(settings, database),
         clock=clock,
-        outbound=_outbound(settings),
+        outbound=LateOutbound(settings),
         places=_places(settings),
     )
     server.provide(read_brand(settings))
@@ -204,12 +231,6 @@ def _transport(settings: Settings, database: Database) -> MailTransport | None:
 
         return SmtpTransport(settings)
     return DevMailbox(database) if settings.is_development else None
-
-
-def _outbound(settings: Settings) -> Outbound:
-    from app.infra.outbound import OutboundHttp
-
-    return OutboundHttp(loopback=settings.WEBHOOKS_LOOPBACK)
 
 
 def _places(settings: Settings) -> Places | None:

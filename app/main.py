@@ -190,11 +190,12 @@ async def _get_ready(server: Server, looked: asyncio.Event) -> None:
     """Migrate and look the database over; while it can't be reached, keep trying and answer 503 meanwhile."""
     while server.problem is not None:
         try:
-            if server.settings.MIGRATE_ON_START:
-                await asyncio.to_thread(upgrade, server.settings.database_url)
             async with server.database.read() as db:
                 flaw = await primary_problem(db)
             migrated = flaw is None and await is_migrated(server.settings)
+            if flaw is None and not migrated and server.settings.MIGRATE_ON_START:
+                await asyncio.to_thread(upgrade, server.settings.database_url)
+                migrated = await is_migrated(server.settings)
             server.problem = None if migrated else flaw or "not migrated: run `python -m app migrate`"
         except Exception as error:  # a database that is away comes back; a wrong one is said in the log at each try
             server.problem = "the database can't be reached"

@@ -19,11 +19,10 @@ from app.core.brand import Brand
 from app.core.caller import ActingPage, BackedPage, Caller, FreshPage, MaybeCaller, PageCaller
 from app.core.cookies import CONSOLE_PATH
 from app.core.csrf import form_token, keep_form_cookie, origin_of, safe_next
-from app.core.deps import ServerOf
+from app.core.deps import server_in
 from app.core.errors import AppError, FieldError, Invalid, ProofTooWeak, TokenInvalid
 from app.core.face import LOOKING, PageFace
 from app.core.i18n import N_
-from app.core.server import Server
 from app.core.templating import Look, page
 from app.tickets.service import TicketInvalid
 
@@ -180,29 +179,29 @@ def error_page(request: Request, error: AppError) -> Response:
     return shown
 
 
-def _looking(request: Request, server: Server, caller: Caller | None) -> Face:
-    face = request.scope[LOOKING] = Face(request, server, caller)
+def _looking(request: Request, caller: Caller | None) -> Face:
+    face = request.scope[LOOKING] = Face(request, server_in(request), caller)
     return face
 
 
-async def _open_face(request: Request, server: ServerOf, caller: MaybeCaller) -> Face:
-    return _looking(request, server, caller)
+async def _open_face(request: Request, caller: MaybeCaller) -> Face:
+    return _looking(request, caller)
 
 
-async def _own_face(request: Request, server: ServerOf, caller: PageCaller) -> Face:
-    return _looking(request, server, caller)
+async def _own_face(request: Request, caller: PageCaller) -> Face:
+    return _looking(request, caller)
 
 
-async def _seen_face(request: Request, server: ServerOf, caller: ActingPage) -> Face:
-    return _looking(request, server, caller)
+async def _seen_face(request: Request, caller: ActingPage) -> Face:
+    return _looking(request, caller)
 
 
-async def _proved_face(request: Request, server: ServerOf, caller: FreshPage) -> Face:
-    return _looking(request, server, caller)
+async def _proved_face(request: Request, caller: FreshPage) -> Face:
+    return _looking(request, caller)
 
 
-async def _backed_face(request: Request, server: ServerOf, caller: BackedPage) -> Face:
-    return Face(request, server, caller)
+async def _backed_face(request: Request, caller: BackedPage) -> Face:
+    return Face(request, server_in(request), caller)
 
 
 Open = Annotated[Face, Depends(_open_face)]  # for anybody

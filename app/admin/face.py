@@ -16,7 +16,7 @@ from app.core.brand import Brand
 from app.core.caller import REAUTHENTICATE, Caller, PageCaller, PermittedPage, missing_proof
 from app.core.cookies import CONSOLE
 from app.core.csrf import form_token, keep_form_cookie
-from app.core.deps import Now, ServerOf
+from app.core.deps import moment_in, server_in
 from app.core.errors import AppError, SignInNeeded, Unauthenticated
 from app.core.face import LOOKING, PageFace
 from app.core.i18n import N_
@@ -114,9 +114,10 @@ class Console:
     harm: bool
     polls: bool
 
-    async def __call__(self, request: Request, server: ServerOf, now: Now, caller: PageCaller) -> Desk:
+    async def __call__(self, request: Request, caller: PageCaller) -> Desk:
         """The page; who is not in the console (any more) is led to prove who they are, and back."""
-        await PermittedPage(self.permission)(server, now, caller)
+        server, now = server_in(request), moment_in(request)
+        await PermittedPage(self.permission)(request, caller)
         entry = await self._enter(request, server, caller, now)
         found = request.scope[LOOKING] = Desk(request, server, caller, entry)
         return found

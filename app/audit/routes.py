@@ -11,7 +11,7 @@ from app.audit import export, reading, service
 from app.audit.facts import Fact
 from app.audit.schemas import EventOut, EventPageOut
 from app.audit.search_repository import Sought
-from app.core.caller import Caller, May, fresh, holds_still
+from app.core.caller import Caller, May, holds_still, see_fresh
 from app.core.crypto import derive_key
 from app.core.deps import Db, DbRead, Now, ServerOf
 from app.core.device_names import load_names
@@ -91,7 +91,7 @@ async def export_events(
 
     It goes on as long as the caller may read: one that was cut off has no end.
     """
-    await fresh(server, now, caller)
+    await see_fresh(server, caller, now)
     await service.record_export(db, caller, kind, sought, now)
     allowed = holds_still(server, caller, Permission.AUDIT_READ)
     vouched = await export.vouch(server, db, sought, kind, now)

@@ -21,7 +21,7 @@ from app.core.acting import ACTING, ACTING_ENDED
 from app.core.assurance import AAL1, AAL2, LEVELS, reaches
 from app.core.client import CLIENT, client_of
 from app.core.csrf import check_cookie_call
-from app.core.deps import Now, ServerOf
+from app.core.deps import moment_in, server_in
 from app.core.errors import (
     Forbidden,
     Impersonated,
@@ -48,26 +48,28 @@ bearer = OAuth2PasswordBearer(
 )
 
 
-async def signed_in(request: Request, server: ServerOf, now: Now, token: Annotated[str | None, Security(bearer)]) -> Caller:
+async def signed_in(request: Request, token: Annotated[str | None, Security(bearer)]) -> Caller:
     """A caller with a live session of their own, whatever the role. A bearer token counts before a cookie."""
-    return await _themselves(server, await acting_too(request, server, now, token), now)
+    return await _themselves(request, await acting_too(request, token))
 
 
-async def acting_too(request: Request, server: ServerOf, now: Now, token: Annotated[str | None, Security(bearer)]) -> Caller:
+async def acting_too(request: Request, token: Annotated[str | None, Security(bearer)]) -> Caller:
     """As `signed_in`, and whoever acts as somebody else: for the little that they may see."""
+    server = server_in(request)
     if token is None and server.cookies.holding(request.scope) is not None:
         check_cookie_call(server, request.scope)
-    return await presented(request, server, now, token)
+    return await presented(request, token)
 
 
-async def _themselves(server: Server, caller: Caller, now: datetime) -> Caller:
+async def _themselves(request: Request, caller: Caller) -> Caller:
     if caller.impersonator is not None:
-        await deny(server, caller, now, Impersonated())
+        await deny(server_in(request), caller, moment_in(request), Impersonated())
     return caller
 
 
-async def presented(request: Request, server: ServerOf, now: Now, token: Annotated[str | None, Security(bearer)]) -> Caller:
+async def presented(request: Request, token: Annotated[str | None, Security(bearer)]) -> Caller:
     """As `signed_in`, wherever the request comes from: for those that somebody else's application must judge."""
+    server, now = server_in(request), moment_in(request)
     found = await find_by_cookie(server, request.scope, now) if token is None else None
     return found or await CREDENTIALS.one(server.parts).find(token, client_of(request), now)
 
@@ -89,10 +91,19 @@ async def find_by_cookie(server: Server, scope: Scope, now: datetime) -> Caller 
     return caller
 
 
-async def fresh(server: ServerOf, now: Now, caller: Annotated[Caller, Depends(signed_in)]) -> Caller:
+async def fresh(request: Request, caller: Annotated[Caller, Depends(signed_in)]) -> Caller:
     """A caller who proved who they are within the last ten minutes, with a second factor if they have one.
 
     Refreshing a token is no proof.
+    """
+    return await see_fresh(server_in(request), caller, moment_in(request))
+
+
+async def see_fresh(server: Server, caller: Caller, now: datetime) -> Caller:
+    """The caller again.
+
+    Raises:
+        ProofTooWeak, ProofTooOld: they are not `fresh`.
     """
     missing = await missing_proof(server, caller, now)
     if missing is not None:
@@ -113,9 +124,9 @@ async def missing_proof(server: Server, caller: Caller, now: datetime, *, first:
     return ProofTooOld(seconds) if first and not young else None
 
 
-async def backed(server: ServerOf, now: Now, caller: Annotated[Caller, Depends(signed_in)]) -> Caller:
+async def backed(request: Request, caller: Annotated[Caller, Depends(signed_in)]) -> Caller:
     """A caller who gave their second factor within the last ten minutes, if they have one; their password comes with the call."""
-    missing = await missing_proof(server, caller, now, first=False)
+    missing = await missing_proof(server_in(request), caller, moment_in(request), first=False)
     if missing is not None:
         raise missing
     return caller
@@ -145,8 +156,8 @@ def Assurance(acr: str, *, max_age: timedelta | None = None) -> params.Depends: 
     if acr not in LEVELS:
         raise ValueError(f"acr: wanted one of {', '.join(LEVELS)}")
 
-    async def assured(now: Now, caller: Annotated[Caller, Depends(signed_in)]) -> Caller:
-        check_assurance(caller, acr, max_age, now)
+    async def assured(request: Request, caller: Annotated[Caller, Depends(signed_in)]) -> Caller:
+        check_assurance(caller, acr, max_age, moment_in(request))
         return caller
 
     rule: params.Depends = Depends(assured)
@@ -173,40 +184,41 @@ def holds_still(server: Server, caller: Caller, permission: Permission) -> Calla
     return ask
 
 
-async def page_caller(request: Request, server: ServerOf, now: Now) -> Caller:
+async def page_caller(request: Request) -> Caller:
     """Who looks at a page, by their own session's cookie alone; anybody else is led to sign in."""
-    return await _themselves(server, await acting_page(request, server, now), now)
+    return await _themselves(request, await acting_page(request))
 
 
-async def acting_page(request: Request, server: ServerOf, now: Now) -> Caller:
+async def acting_page(request: Request) -> Caller:
     """As `page_caller`, and whoever acts as somebody else."""
-    caller = await maybe_caller(request, server, now)
+    caller = await maybe_caller(request)
     if caller is None:
         raise SignInNeeded(f"{SIGN_IN}?next={quote(request.scope['path'])}")
     return caller
 
 
-async def fresh_page(request: Request, server: ServerOf, now: Now, caller: Annotated[Caller, Depends(page_caller)]) -> Caller:
+async def fresh_page(request: Request, caller: Annotated[Caller, Depends(page_caller)]) -> Caller:
     """Who looks at a page, and is `fresh`; anybody else is led to prove it."""
-    if await missing_proof(server, caller, now) is not None:
+    if await missing_proof(server_in(request), caller, moment_in(request)) is not None:
         raise SignInNeeded(f"{REAUTHENTICATE}?next={quote(request.scope['path'])}")
     return caller
 
 
-async def backed_page(request: Request, server: ServerOf, now: Now, caller: Annotated[Caller, Depends(page_caller)]) -> Caller:
+async def backed_page(request: Request, caller: Annotated[Caller, Depends(page_caller)]) -> Caller:
     """Who looks at a page, and is `backed`; anybody else is led to prove it."""
-    if await missing_proof(server, caller, now, first=False) is not None:
+    if await missing_proof(server_in(request), caller, moment_in(request), first=False) is not None:
         raise SignInNeeded(f"{REAUTHENTICATE}?next={quote(request.scope['path'])}")
     return caller
 
 
-async def maybe_caller(request: Request, server: ServerOf, now: Now) -> Caller | None:
+async def maybe_caller(request: Request) -> Caller | None:
     """Who looks at a page that is for anybody; None for somebody who is not signed in.
 
     Whoever acted as somebody else until now is told so, before they go on as themselves.
     """
+    server = server_in(request)
     try:
-        caller = await find_by_cookie(server, request.scope, now)
+        caller = await find_by_cookie(server, request.scope, moment_in(request))
         if caller is not None and caller.impersonator is not None:
             request.scope[ACTING] = await CREDENTIALS.one(server.parts).look_at_acting(caller)
     except Unauthenticated:
@@ -237,16 +249,15 @@ class Permitted:
     permission: Permission
     fresh: bool = False
 
-    async def __call__(
-        self, request: Request, server: ServerOf, now: Now, caller: Annotated[Caller, Depends(signed_in)]
-    ) -> Caller:
+    async def __call__(self, request: Request, caller: Annotated[Caller, Depends(signed_in)]) -> Caller:
         """The rule of `May`."""
+        server, now = server_in(request), moment_in(request)
         if caller.cookie is None:
             return await self.check(server, caller, now)
         check_cookie_call(server, request.scope, ours=True)
         await self.check(server, caller, now)
         if not all(is_open(request.scope, caller, now) for is_open in DOORS.of(server.parts)):
-            await fresh(server, now, caller)
+            await see_fresh(server, caller, now)
         return caller
 
     async def check(self, server: Server, caller: Caller, now: datetime) -> Caller:
@@ -260,7 +271,7 @@ class Permitted:
         if not holds(caller.me.role, self.permission):
             await refuse(server, caller, now, f"This needs the permission {self.permission}.")
         await _strong_enough(server, caller, now)
-        return await fresh(server, now, caller) if self.fresh else caller
+        return await see_fresh(server, caller, now) if self.fresh else caller
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,9 +280,9 @@ class PermittedPage:
 
     permission: Permission
 
-    async def __call__(self, server: ServerOf, now: Now, caller: Annotated[Caller, Depends(page_caller)]) -> Caller:
+    async def __call__(self, request: Request, caller: Annotated[Caller, Depends(page_caller)]) -> Caller:
         """The rule of `PageMay`."""
-        return await Permitted(self.permission).check(server, caller, now)
+        return await Permitted(self.permission).check(server_in(request), caller, moment_in(request))
 
 
 def May(permission: str, *, fresh: bool = False) -> params.Depends:  # noqa: N802 -- reads as the other rules do

@@ -2,16 +2,16 @@
 
 from typing import Annotated
 
-from fastapi import Depends
+from fastapi import Depends, Request
 
 from app.core.caller import Caller, May, fresh
-from app.core.deps import Now, ServerOf, kit
+from app.core.deps import kit
 from app.impersonation.service import ImpersonationKit
 
 
-async def fresh_impersonator(server: ServerOf, now: Now, caller: Annotated[Caller, May("users:impersonate")]) -> Caller:
+async def fresh_impersonator(request: Request, caller: Annotated[Caller, May("users:impersonate")]) -> Caller:
     """A caller who may act as others, and has proved of late who they are."""
-    return await fresh(server, now, caller)
+    return await fresh(request, caller)
 
 
 Impersonation = Annotated[ImpersonationKit, kit(ImpersonationKit)]

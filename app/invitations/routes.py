@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 
 from app.auth.deps import Auth
 from app.auth.errors import PasswordRejected, RegistrationClosed
-from app.core.caller import PUBLIC, Caller, May, fresh
+from app.core.caller import PUBLIC, Caller, May, see_fresh
 from app.core.client import ClientOf
 from app.core.deps import Db, DbRead, Now, ServerOf, Transactions
 from app.core.errors import Forbidden, Invalid, Overloaded, ProofTooOld, ProofTooWeak, TooManyRequests, Unauthenticated
@@ -45,7 +45,7 @@ async def invite(body: InvitationIn, caller: MayInvite, server: ServerOf, db: Db
     A role of staff takes a fresh proof, as giving it later does.
     """
     if is_staff(body.role):
-        await fresh(server, now, caller)
+        await see_fresh(server, caller, now)
     return await service.invite(db, kit, caller, body.email, body.role, now)
 
 

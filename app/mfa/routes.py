@@ -88,7 +88,7 @@ async def start_totp(
         check_origin_if_any(server, request.scope)
         async with database.write() as db:
             return await service.start_totp_by_attempt(db, kit, body.attempt, now)
-    caller = await fresh(server, now, await signed_in(request, server, now, token))
+    caller = await fresh(request, await signed_in(request, token))
     async with database.write() as db:
         return await service.start_totp(db, kit, caller, now)
 
@@ -123,7 +123,7 @@ async def confirm_totp(
         if by_cookie:
             await end_replaced(database, auth, held_by(request), client, now)
         return LoginOut.model_validate(hand_over(response, server, pair, now, by_cookie=by_cookie), from_attributes=True)
-    caller = await fresh(server, now, await signed_in(request, server, now, token))
+    caller = await fresh(request, await signed_in(request, token))
     async with database.write() as db:
         pair = await service.confirm_totp(db, auth, kit, caller, body.code, now)
     return ProofOut.model_validate(hand_over(response, server, pair, now), from_attributes=True)

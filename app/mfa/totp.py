@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import pyotp
-import segno
 
 from app.core.crypto import equal
 
@@ -24,6 +23,8 @@ class Setup:
 
 def setup_of(secret: bytes, username: str, issuer: str) -> Setup:
     """How an app comes by the secret."""
+    import segno
+
     text = b32encode(secret).decode()
     uri = pyotp.TOTP(text).provisioning_uri(name=username, issuer_name=issuer)
     picture = segno.make(uri, error="m", micro=False)

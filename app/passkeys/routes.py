@@ -71,7 +71,7 @@ async def start_adding(
         check_origin_if_any(server, request.scope)
         async with database.write() as db:
             return OptionsOut(public_key=await service.start_adding_by_attempt(db, kit, body.attempt, now))
-    caller = await fresh(server, now, await signed_in(request, server, now, token))
+    caller = await fresh(request, await signed_in(request, token))
     async with database.write() as db:
         return OptionsOut(public_key=await service.start_adding(db, kit, caller, now))
 
@@ -108,7 +108,7 @@ async def add_passkey(
             await end_replaced(database, auth, held_by(request), client, now)
         handed = hand_over(response, server, pair, now, by_cookie=by_cookie)
         return PasskeyAddedOut(passkey=PasskeyOut.of(passkey), tokens=LoginOut.model_validate(handed, from_attributes=True))
-    caller = await fresh(server, now, await signed_in(request, server, now, token))
+    caller = await fresh(request, await signed_in(request, token))
     async with database.write() as db:
         passkey, pair = await service.add(db, auth, kit, caller, body.credential, body.name, now)
     handed = hand_over(response, server, pair, now)

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 
 from app.auth.deps import Auth
 from app.auth.errors import PasswordRejected
-from app.core.caller import Caller, May, fresh
+from app.core.caller import Caller, May, see_fresh
 from app.core.deps import Db, Now, ServerOf, Transactions
 from app.core.errors import Forbidden, Invalid, Overloaded, ProofTooOld, ProofTooWeak, Unauthenticated
 from app.core.permissions import is_staff
@@ -40,7 +40,7 @@ async def create_user(
     A role of staff takes a fresh proof, as giving it later does.
     """
     if is_staff(body.role):
-        await fresh(server, now, caller)
+        await see_fresh(server, caller, now)
     return await staff.create_account(
         database, auth, caller, body.username, body.email, body.role, body.password, now, locale=body.locale
     )
