@@ -11,16 +11,18 @@ __version__ = "0.1.0"
 gc.set_threshold(10_000_000)
 
 
-def _load_structlog() -> None:
-    # It loads rich wherever that is installed, a twentieth of every start, to colour tracebacks; no log of ours holds any. A name
-    # that stands for None can't be imported (Python reference, 5.3.1).
-    if sys.modules.keys() & {"rich", "structlog"}:
+def load_without(absent: str, module: str) -> None:
+    """Load a module as if another were not installed, of which it would load much and need nothing here.
+
+    A name that stands for None can't be imported (Python reference, 5.3.1).
+    """
+    if absent in sys.modules or module in sys.modules:
         return
-    sys.modules["rich"] = None  # type: ignore[assignment]
+    sys.modules[absent] = None  # type: ignore[assignment]
     try:
-        import_module("structlog")
+        import_module(module)
     finally:
-        del sys.modules["rich"]
+        del sys.modules[absent]
 
 
-_load_structlog()
+load_without("rich", "structlog")  # a twentieth of every start, to colour tracebacks; no log of ours holds any

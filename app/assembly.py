@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from app import load_without
 from app.account import feature as account
 from app.admin import feature as admin
 from app.audit import feature as audit
@@ -177,6 +178,7 @@ async def close_server(server: Server) -> None:
 def _redis(settings: Settings) -> "tuple[RedisCounters, RedisRefusals] | tuple[None, None]":
     if not settings.redis_url:
         return None, None
+    load_without("opentelemetry.sdk", "redis.asyncio")  # metrics that nobody asked for
     from app.infra.redis import RedisCounters, RedisRefusals
 
     return RedisCounters(settings.redis_url), RedisRefusals(settings.redis_url)

@@ -14,10 +14,10 @@ from app.infra.memory import THRESHOLDS
 from tests.support.processes import ROOT, free_port
 from tests.support.stacks import Stack
 
-# By the first migration, page, mail, name, passkey, QR code, token that is spelled as ours are not, call of a webhook.
-LATER = {"alembic", "mako", "jinja2", "aiosmtplib", "ua_parser", "maxminddb", "webauthn", "segno", "joserfc", "httpcore2"}
-# By METRICS_PORT and OTEL_…; redis-py takes the SDK's other half wherever it is installed.
-ASKED_FOR = {"prometheus_client", "app.metrics.scraping", "app.infra.traces", "opentelemetry.sdk.trace", "opentelemetry.exporter"}
+# By the first migration, page, mail, name, passkey, QR code, strange token, webhook, progress bar.
+LATER = {"alembic", "mako", "jinja2", "aiosmtplib", "ua_parser", "maxminddb", "webauthn", "segno", "joserfc", "httpcore2", "rich"}
+# By METRICS_PORT and OTEL_….
+ASKED_FOR = {"prometheus_client", "app.metrics.scraping", "app.infra.traces", "opentelemetry.sdk", "opentelemetry.exporter"}
 COMMANDS = {"typer", "app.cli"}
 APPLICATION = {"fastapi", "sqlalchemy.orm", "app.main", "app.assembly", "app.auth"}
 POSTGRES = {"psycopg", "psycopg_binary", "app.infra.sessions_postgres"}
