@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from tests.support.apps import client_of, running
 from tests.support.clock import TravellingClock
 from tests.support.collection import Suite, read_list, read_one_stack
+from tests.support.forks import Forking
 from tests.support.postgres import Cluster, Postgres
 from tests.support.processes import ROOT, fast_temp
 from tests.support.redis import RedisServer
@@ -32,6 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
     one_stack = read_one_stack(HERE / "one_stack.txt", ROOT)
     config.pluginmanager.register(Suite(one_stack, read_list(HERE / "skips.txt", ROOT)), "authkeep-suite")
     config.stash[SESSION] = Session(config)
+    Forking.wanted = True
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -2,7 +2,6 @@
 
 import secrets
 import shutil
-import sys
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -62,7 +61,7 @@ class Plain(ServerProcess):
     def __init__(self, module: str, env: dict[str, str], folder: Path) -> None:
         super().__init__("uvicorn", env, folder)
         address = ["--host", "127.0.0.1", "--port", str(self.port)]
-        self.command = [sys.executable, "-m", "uvicorn", f"bench.{module}:app", *address, *UVICORN]
+        self.program = ["-m", "uvicorn", f"bench.{module}:app", *address, *UVICORN]
 
     def wait_page(self, path: str) -> Self:
         """Until it answers."""

@@ -1,9 +1,6 @@
 """A server as a process with a mail server beside it, a browser, and people who use both."""
 
-import asyncio
 import secrets
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,6 +17,7 @@ from app.auth.models import Session
 from app.config import load_settings
 from app.database import Database
 from app.users.models import User
+from tests.cli.commands import Commands
 from tests.support.processes import free_port
 from tests.support.servers import ServerProcess
 from tests.support.smtp import SmtpServer, links_in
@@ -77,16 +75,8 @@ class Scene:
     async def admin(self) -> Person:
         """Somebody whom the operator made an admin."""
         person = new_person()
-        command = [sys.executable, "-m", "app", "users", "create", person.username, person.email, "--role", "admin"]
-        await asyncio.to_thread(
-            subprocess.run,
-            command,
-            env=self.process.env,
-            cwd=self.process.folder,
-            input=f"{person.password}\n{person.password}\n".encode(),
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
+        command = ["users", "create", person.username, person.email, "--role", "admin"]
+        await Commands(self.process.env, self.process.folder).succeed(*command, typed=f"{person.password}\n" * 2)
         return person
 
     async def invite(self, email: str) -> str:

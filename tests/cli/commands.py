@@ -2,13 +2,14 @@
 
 import asyncio
 import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
-from tests.support.processes import ROOT
+from tests.support.forks import start
+from tests.support.processes import ROOT, reap_if_we_die
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,18 @@ class Commands:
 
     def _run(self, arguments: tuple[str, ...], typed: str, overrides: Mapping[str, str]) -> Result:
         env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "COLUMNS": "200", **self.env, **overrides}
-        command = [sys.executable, "-m", "app", *arguments]
-        done = subprocess.run(
-            command, env=env, cwd=self.folder, input=typed, capture_output=True, text=True, timeout=120, check=False
-        )
-        return Result(done.returncode, done.stdout, done.stderr)
+        with TemporaryFile() as given, TemporaryFile() as out, TemporaryFile() as err:
+            given.write(typed.encode())
+            given.seek(0)
+            started = start(["-m", "app", *arguments], env, self.folder, stdin=given, stdout=out, stderr=err)
+            reap_if_we_die(started.pid)
+            try:
+                code = started.wait(120)
+            finally:
+                started.kill()
+            return Result(code, _read(out), _read(err))
+
+
+def _read(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode()

@@ -10,6 +10,7 @@ import resource
 import signal
 import socket
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -319,7 +320,12 @@ def with_a_pipe_for_stderr(env: dict[str, str], folder: Path) -> Iterator[tuple[
     server = ServerProcess("serve", env, folder)
     folder.mkdir()
     with subprocess.Popen(
-        server.command, env=server.env, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+        [sys.executable, *server.program],
+        env=server.env,
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
     ) as process:
         reap_if_we_die(process.pid)
         try:

@@ -48,7 +48,7 @@ def test_a_forged_address_gets_round_no_limit_and_no_query_is_logged(started: Se
         address = fresh_address()
         forged = forgery.format(address, address.split(".")[2])
         statuses.append(try_login(started, X_Forwarded_For=forged, X_Real_IP=address, Forwarded=f"for={address}"))
-    shared = "REDIS_URL" in started.env or "--workers" not in started.command  # else each process counts for itself
+    shared = "REDIS_URL" in started.env or "--workers" not in started.program  # else each process counts for itself
     assert statuses.count(401) == 3 if shared else 3 <= statuses.count(401) <= 6, statuses
     assert set(statuses) == {401, 429}
 

@@ -3,14 +3,13 @@
 import http.client
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
+from tests.support.forks import Started, start
 from tests.support.processes import ROOT, free_port, freeze_tree, reap_if_we_die, thaw_tree, wait_until
 
 Kind = Literal["serve", "uvicorn", "worker"]
@@ -20,7 +19,8 @@ class ServerProcess:
     """`with ServerProcess("serve", env, tmp_path / "one") as server: server.wait_ready()`.
 
     It sees `env` and nothing else of ours, and runs in `folder`, where no .env is. `launcher` is a script to run in the place of
-    `-m app`, with the same arguments: a server broken on purpose. Entering the `with` starts it; leaving kills it.
+    `-m app`, with the same arguments: a server broken on purpose. Entering the `with` starts it (by a fork, in tests: forks.py);
+    leaving kills it.
     """
 
     def __init__(
@@ -37,16 +37,16 @@ class ServerProcess:
         self.port = port or free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
         self.folder = folder
-        self.command = [sys.executable, *self._program(launcher), *arguments]
+        self.program = [*self._program(launcher), *arguments]
         self.env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **env}
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Started | None = None
 
     def _program(self, launcher: str | Path | None) -> list[str]:
         address = ["--host", "127.0.0.1", "--port", str(self.port)]
         if self.kind == "uvicorn" and launcher is None:
             return ["-m", "uvicorn", "app.main:app", *address]
-        start = ["-m", "app"] if launcher is None else [str(Path(launcher).resolve())]
-        return [*start, self.kind, *([] if self.kind == "worker" else address)]
+        program = ["-m", "app"] if launcher is None else [str(Path(launcher).resolve())]
+        return [*program, self.kind, *([] if self.kind == "worker" else address)]
 
     @property
     def pid(self) -> int:
@@ -62,9 +62,7 @@ class ServerProcess:
         assert not self.running, "already running"
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "stdout").open("ab") as out, (self.folder / "stderr").open("ab") as err:
-            self._process = subprocess.Popen(
-                self.command, env=self.env, cwd=self.folder, stdout=out, stderr=err, start_new_session=True
-            )
+            self._process = start(self.program, self.env, self.folder, stdout=out, stderr=err)
         reap_if_we_die(self._process.pid)
         return self
 

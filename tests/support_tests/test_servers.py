@@ -88,7 +88,7 @@ def test_one_that_ends_early_shows_its_log(launcher: Path, tmp_path: Path) -> No
 
 def test_the_three_kinds_start_as_people_start_them(tmp_path: Path) -> None:
     def words(server: ServerProcess) -> str:
-        return " ".join(server.command[1:]).replace(str(server.port), "PORT")
+        return " ".join(server.program).replace(str(server.port), "PORT")
 
     assert words(ServerProcess("serve", {}, tmp_path)) == "-m app serve --host 127.0.0.1 --port PORT"
     assert words(ServerProcess("uvicorn", {}, tmp_path)) == "-m uvicorn app.main:app --host 127.0.0.1 --port PORT"
