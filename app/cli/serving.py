@@ -37,6 +37,7 @@ def serve(
         host=host or settings.HOST,
         port=port or settings.PORT,
         workers=workers,
+        ws="none",
         proxy_headers=False,
         server_header=False,
         date_header=True,

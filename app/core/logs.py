@@ -131,10 +131,18 @@ def configure_logging(level: str, *, json: bool) -> None:
 
 
 def quiet_uvicorn() -> None:
-    """No access log of uvicorn's: it would write query strings, and with them tokens. Ours is in `core/edge.py`."""
+    """No access log of uvicorn's: it would write query strings, and with them tokens. Ours is in `core/edge.py`.
+
+    And no two warnings for a request that offers another protocol: anybody can, and is answered by HTTP (RFC 9110 section 7.8).
+    """
     access = logging.getLogger("uvicorn.access")
     access.handlers = []
     access.propagate = False
+    logging.getLogger("uvicorn.error").addFilter(_is_about_us)
+
+
+def _is_about_us(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith(("Unsupported upgrade request.", "No supported WebSocket library detected."))
 
 
 def _with_request_id(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

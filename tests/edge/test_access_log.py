@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 
 from app.core.logs import AccessLog
 from tests.support.processes import reap_if_we_die, wait_until
-from tests.support.servers import ServerProcess
+from tests.support.servers import Kind, ServerProcess
 
 CANARY = "canary7f3a"
 KEYS = {"method", "path", "status", "ms", "address", "event", "request_id", "level", "logger", "timestamp"}
@@ -273,6 +273,34 @@ def test_whatever_is_sent_each_answer_is_one_whole_line_that_repeats_none_of_it(
     assert {entry["method"] for entry in lines} <= {"GET", "HEAD", "OPTIONS", "?"}
     assert all(re.fullmatch(r"[0-9a-f]{16}", entry["request_id"]) for entry in lines)
     assert all(re.fullmatch(r"[0-9a-f.:]{2,45}", entry["address"]) for entry in lines)
+
+
+WEBSOCKET = [
+    b"Connection: Upgrade",
+    b"Upgrade: websocket",
+    b"Sec-WebSocket-Key: x3JJHMbDL1EzLkh9GBhXDw==",
+    b"Sec-WebSocket-Version: 13",
+]
+HTTP_2 = [b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA"]
+
+
+@pytest.mark.parametrize("kind", ["serve", "uvicorn"])
+@pytest.mark.parametrize("offer", [WEBSOCKET, HTTP_2], ids=["websocket", "h2c"])
+def test_an_offer_of_another_protocol_is_answered_by_http_and_has_one_line(
+    env: dict[str, str], tmp_path: Path, kind: Kind, offer: list[bytes]
+) -> None:
+    with ServerProcess(kind, production(env), tmp_path / "server") as server:
+        server.wait_ready()
+        asked = [get(b"/auth/me", *offer), get(b"/auth/verify", *offer), get(b"/nowhere")]
+        assert raw(server.port, *asked) == [401, 401, 404]
+        server.terminate()
+        entries = whole((server.folder / "stderr").read_text())
+    assert [entry["status"] for entry in entries if entry["event"] == "request" and entry["path"] != "/health/ready"] == [
+        401,
+        401,
+        404,
+    ]
+    assert {entry["level"] for entry in entries} == {"info"}
 
 
 def accesses(server: ServerProcess) -> list[str]:
