@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from app.audit import repository
@@ -54,12 +55,11 @@ async def swap(server: Server) -> None:
 
 async def put_in(server: Server) -> None:
     """A row between two others, with places moved up to make room."""
-    await execute(
-        server,
-        "UPDATE audit_events SET position = -position WHERE position >= 5",
-        "UPDATE audit_events SET position = 1 - position WHERE position < 0",
-        COPY.format(fact="'user.deleted'", place="5", which="position = 4"),
-    )
+    async with server.database.write() as db:
+        await repository.lock_chain(db)  # or a row that the sealer adds between two of these takes a place that is wanted
+        await db.execute(text("UPDATE audit_events SET position = -position WHERE position >= 5"))
+        await db.execute(text("UPDATE audit_events SET position = 1 - position WHERE position < 0"))
+        await db.execute(text(COPY.format(fact="'user.deleted'", place="5", which="position = 4")))
 
 
 COLUMNS = (
