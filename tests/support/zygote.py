@@ -66,7 +66,8 @@ def serve(asked: socket.socket) -> dict[str, Any]:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             for number, fd in enumerate(fds[:STANDARD]):
                 os.dup2(fd, number)
-            os.closerange(STANDARD, max(map(int, os.listdir("/dev/fd"))) + 1)  # the limit may be a thousand million
+            most = max(int(file.name) for file in Path("/dev/fd").iterdir())  # there may be a thousand million
+            os.closerange(STANDARD, most + 1)
             request: dict[str, Any] = json.loads(message)
             return request
         pipes[pid] = fds[STANDARD]
